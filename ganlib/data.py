@@ -1,0 +1,206 @@
+"""Digit images, all in memory: load, scale to [-1, 1], resize, and draw shuffled batches.
+
+A data set of this size fits in memory whole (MNIST at 32x32 takes 0.25 GB), so it is read, resized
+and moved to the device once. A batch is then one indexing operation, on the device, with no
+loader processes in between.
+"""
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FOLDER_VARIABLE = "GANLIB_DATA"
+
+_DIGITS = tuple("0123456789")
+# Data set -> (title, what the ten classes are called).
+DATASETS = {
+    "mnist": ("MNIST", _DIGITS),
+    "fashion-mnist": (
+        "Fashion-MNIST",
+        ("T-shirt", "trouser", "pullover", "dress", "coat")
+        + ("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    ),
+    "kmnist": ("Kuzushiji-MNIST", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")),
+    "digits": ("scikit-learn's digits", _DIGITS),
+}
+SPLITS = ("train", "test")
+
+
+class DataUnavailable(RuntimeError):
+    """The data set is neither on this machine nor downloadable."""
+
+
+@dataclass(frozen=True, repr=False)
+class DigitImages:
+    """One split of a data set, in memory on one device.
+
+    ``images``: (N, 1, H, W) float32 in [-1, 1]; ``labels``: (N,) int64 in 0..9.
+    ``replaces``: the title of the data set that was asked for and could not be had, else "".
+    """
+
+    images: Tensor
+    labels: Tensor
+    name: str
+    split: str
+    replaces: str = ""
+
+    @property
+    def title(self) -> str:
+        return DATASETS[self.name][0]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return DATASETS[self.name][1]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        size = " x ".join(str(n) for n in self.images.shape[2:])
+        text = f"{self.title}, {self.split} split: {len(self):,} images of {size} pixels"
+        if self.replaces:
+            text += f" (a stand-in: {self.replaces} could not be loaded here)"
+        return text
+
+    def to(self, device: torch.device | str) -> "DigitImages":
+        """The same images on another device."""
+        return DigitImages(
+            self.images.to(device), self.labels.to(device), self.name, self.split, self.replaces
+        )
+
+
+def scale(pixels: Tensor) -> Tensor:
+    """Pixel values in [0, 255] to float32 in [-1, 1]; 0 and 255 map to -1 and 1 exactly."""
+    return pixels.float() / 127.5 - 1
+
+
+def unscale(images: Tensor) -> Tensor:
+    """The inverse of :func:`scale`: floats in [-1, 1] to uint8 in 0..255, rounded."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def resize(images: Tensor, img_size: int) -> Tensor:
+    """Images (N, C, H, W) to (N, C, img_size, img_size), bilinear with antialiasing.
+
+    Bilinear weights are positive and sum to 1, so values stay within [-1, 1].
+    """
+    if images.shape[-2:] == (img_size, img_size):
+        return images
+    size = (img_size, img_size)
+    parts = [
+        F.interpolate(part, size, mode="bilinear", antialias=True) for part in images.split(4096)
+    ]
+    return torch.cat(parts).clamp_(-1, 1)
+
+
+def data_folders() -> list[Path]:
+    """Folders searched for a local copy, in order; a download goes to the last.
+
+    ``$GANLIB_DATA`` alone if it is set, else ``./data``, then ``~/.cache/ganlib``.
+    """
+    if os.environ.get(FOLDER_VARIABLE):
+        return [Path(os.environ[FOLDER_VARIABLE]).expanduser()]
+    return [Path("data"), Path.home() / ".cache" / "ganlib"]
+
+
+def _torchvision_pixels(name: str, train: bool) -> tuple[Tensor, Tensor]:
+    """uint8 pixels (N, 28, 28) and labels (N,), from a local copy or torchvision's mirrors."""
+    from torchvision import datasets  # here, so that `import ganlib` needs torch alone
+
+    kinds = {
+        "mnist": datasets.MNIST,
+        "fashion-mnist": datasets.FashionMNIST,
+        "kmnist": datasets.KMNIST,
+    }
+    title, folders = DATASETS[name][0], data_folders()
+    for folder in folders:
+        try:
+            found = kinds[name](folder, train=train, download=False)
+            return found.data, found.targets
+        except (RuntimeError, OSError, ValueError):
+            pass  # not here, or damaged: the download below checks md5 sums and mends it
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)  # seconds; without it a silent network would hang for ever
+    try:
+        found = kinds[name](folders[-1], train=train, download=True)
+        return found.data, found.targets
+    except (RuntimeError, OSError, ValueError) as error:
+        raise DataUnavailable(
+            f"{title} is not in {' or '.join(map(str, folders))} and could not be downloaded: "
+            f"connect to the network, point {FOLDER_VARIABLE} at a folder that has it, "
+            "or use the data set 'digits'"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
+
+
+def _sklearn_pixels(train: bool) -> tuple[Tensor, Tensor]:
+    """scikit-learn's 1,797 bundled 8x8 digits as pixels in [0, 255]: 1,497 to train, 300 to test."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    parts = train_test_split(
+        digits.images, digits.target, test_size=300, stratify=digits.target, random_state=0
+    )
+    images, labels = (parts[0], parts[2]) if train else (parts[1], parts[3])
+    return torch.from_numpy(images * (255 / 16)), torch.from_numpy(labels)
+
+
+def load(
+    name: str = "mnist",
+    split: str = "train",
+    img_size: int = 32,
+    device: torch.device | str = "cpu",
+    size: int | None = None,
+    fallback: bool = False,
+) -> DigitImages:
+    """One split of a data set as tensors on ``device``.
+
+    ``img_size``: 28 leaves MNIST as it is, other sizes resize it. ``size``: only the first
+    ``size`` images. ``fallback``: if the data set can not be had, return scikit-learn's digits,
+    marked as the stand-in that they are, in place of raising.
+
+    Raises ValueError for an unknown name or split or a size out of range, DataUnavailable if the
+    data set is not here and can not be downloaded.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(DATASETS)}")
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}: choose train or test")
+    if img_size < 4:
+        raise ValueError(f"img_size must be at least 4 pixels, not {img_size}")
+    train, replaces = split == "train", ""
+    if name != "digits":
+        try:
+            pixels, labels = _torchvision_pixels(name, train)
+        except DataUnavailable:
+            if not fallback:
+                raise
+            replaces, name = DATASETS[name][0], "digits"
+    if name == "digits":
+        pixels, labels = _sklearn_pixels(train)
+    if size is not None:
+        if size < 1:
+            raise ValueError(f"the number of images must be at least 1, not {size}")
+        if size > len(pixels) and not replaces:
+            raise ValueError(f"{name} has {len(pixels):,} images in its {split} split, not {size:,}")
+        pixels, labels = pixels[:size], labels[:size]
+    images = resize(scale(pixels).unsqueeze(1), img_size)
+    return DigitImages(images.to(device), labels.long().to(device), name, split, replaces)
+
+
+def batches(n_images: int, batch_size: int, rng: torch.Generator) -> Iterator[Tensor]:
+    """The indices 0..n_images-1 in a fresh random order, ``batch_size`` at a time.
+
+    Every image comes once; the last batch is smaller if ``batch_size`` does not divide
+    ``n_images``. Indices are int64 on the device of ``rng``, which alone decides the order.
+    """
+    order = torch.randperm(n_images, generator=rng, device=rng.device)
+    yield from order.split(batch_size)

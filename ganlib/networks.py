@@ -1,0 +1,162 @@
+"""The networks: a generator and a discriminator for the GAN, and a pair for the CGAN.
+
+The paper gives no layer widths. The defaults are those of the public PyTorch scripts that its
+settings, names and figures match. Images are ``(N, channels, img_size, img_size)`` in [-1, 1];
+discriminators return raw scores (logits), see :mod:`ganlib.losses`.
+"""
+
+from typing import Callable, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+LEAK = 0.2  # slope of LeakyReLU below zero
+
+
+def generator_layers(n_in: int, widths: tuple[int, ...], n_out: int, bn_eps: float) -> nn.Sequential:
+    """Linear blocks that widen from ``n_in`` to ``n_out`` values, squashed to [-1, 1] by Tanh.
+
+    Each block is Linear, BatchNorm, LeakyReLU. The first has no BatchNorm: its input, noise, is
+    normalised already.
+    """
+    layers: list[nn.Module] = [nn.Linear(n_in, widths[0]), nn.LeakyReLU(LEAK, inplace=True)]
+    for narrow, wide in zip(widths, widths[1:]):
+        layers += [nn.Linear(narrow, wide), nn.BatchNorm1d(wide, eps=bn_eps)]
+        layers += [nn.LeakyReLU(LEAK, inplace=True)]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], n_out), nn.Tanh())
+
+
+class Generator(nn.Module):
+    """G(z) of the basic GAN (section 2.2): noise in, image out.
+
+    >>> Generator()(torch.zeros(2, 100)).shape
+    torch.Size([2, 1, 32, 32])
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 100,
+        img_size: int = 32,
+        channels: int = 1,
+        widths: tuple[int, ...] = (128, 256, 512, 1024),
+        bn_eps: float = 1e-5,
+    ):
+        super().__init__()
+        self.image_shape = (channels, img_size, img_size)
+        self.layers = generator_layers(latent_dim, widths, channels * img_size**2, bn_eps)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """``z`` (N, latent_dim), standard normal, to images (N, channels, H, W) in [-1, 1]."""
+        return self.layers(z).view(-1, *self.image_shape)
+
+
+class Discriminator(nn.Module):
+    """D(x) of the basic GAN (section 2.2): image in, one raw score out, high for "real"."""
+
+    def __init__(self, img_size: int = 32, channels: int = 1, widths: tuple[int, ...] = (512, 256)):
+        super().__init__()
+        layers: list[nn.Module] = [nn.Flatten()]
+        for n_in, n_out in zip((channels * img_size**2, *widths), widths):
+            layers += [nn.Linear(n_in, n_out), nn.LeakyReLU(LEAK, inplace=True)]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``images`` (N, channels, H, W) in [-1, 1] to raw scores (N, 1)."""
+        return self.layers(images)
+
+
+class ConditionalGenerator(nn.Module):
+    """G(z, y) of the CGAN (section 2.3): the label's embedding is joined to the noise."""
+
+    def __init__(
+        self,
+        latent_dim: int = 100,
+        img_size: int = 32,
+        channels: int = 1,
+        n_classes: int = 10,
+        embedding_dim: int = 10,
+        widths: tuple[int, ...] = (128, 256, 512, 1024),
+        bn_eps: float = 1e-5,
+    ):
+        super().__init__()
+        self.image_shape = (channels, img_size, img_size)
+        self.embedding = nn.Embedding(n_classes, embedding_dim)
+        n_in = latent_dim + embedding_dim
+        self.layers = generator_layers(n_in, widths, channels * img_size**2, bn_eps)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """``z`` (N, latent_dim) and ``labels`` (N,) int64 to images (N, channels, H, W)."""
+        joined = torch.cat([z, self.embedding(labels)], dim=1)
+        return self.layers(joined).view(-1, *self.image_shape)
+
+
+class ConditionalDiscriminator(nn.Module):
+    """D(x, y) of the CGAN (section 2.3): the label's embedding is spliced onto the pixels."""
+
+    def __init__(
+        self,
+        img_size: int = 32,
+        channels: int = 1,
+        n_classes: int = 10,
+        embedding_dim: int = 10,
+        widths: tuple[int, ...] = (512, 512, 512),
+        dropout: float = 0.4,
+    ):
+        super().__init__()
+        self.embedding = nn.Embedding(n_classes, embedding_dim)
+        n_in = channels * img_size**2 + embedding_dim
+        layers: list[nn.Module] = [nn.Linear(n_in, widths[0]), nn.LeakyReLU(LEAK, inplace=True)]
+        for n_in, n_out in zip(widths, widths[1:]):
+            layers += [nn.Linear(n_in, n_out), nn.Dropout(dropout), nn.LeakyReLU(LEAK, inplace=True)]
+        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], 1))
+
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """``images`` (N, channels, H, W) and ``labels`` (N,) int64 to raw scores (N, 1)."""
+        spliced = torch.cat([images.flatten(1), self.embedding(labels)], dim=1)
+        return self.layers(spliced)
+
+
+class Family(NamedTuple):
+    """A pair of networks that play against each other, and whether they are told the label."""
+
+    title: str
+    conditional: bool
+    generator: Callable[..., nn.Module]
+    discriminator: Callable[..., nn.Module]
+
+
+MODELS = {
+    "gan": Family("GAN", False, Generator, Discriminator),
+    "cgan": Family("CGAN", True, ConditionalGenerator, ConditionalDiscriminator),
+}
+
+
+def family(model: str) -> Family:
+    """The family called ``model``. Raises ValueError, naming the known ones, for any other."""
+    if model not in MODELS:
+        raise ValueError(f"unknown model {model!r}: choose one of {', '.join(MODELS)}")
+    return MODELS[model]
+
+
+def build(
+    model: str,
+    latent_dim: int = 100,
+    img_size: int = 32,
+    channels: int = 1,
+    n_classes: int = 10,
+    bn_eps: float = 1e-5,
+) -> tuple[nn.Module, nn.Module]:
+    """A freshly initialised (generator, discriminator) of the family called ``model``.
+
+    Weights come from PyTorch's global random state: seed it first for repeatable networks.
+    """
+    kind = family(model)
+    classes = {"n_classes": n_classes} if kind.conditional else {}
+    generator = kind.generator(latent_dim, img_size, channels, bn_eps=bn_eps, **classes)
+    discriminator = kind.discriminator(img_size, channels, **classes)
+    return generator, discriminator
+
+
+def n_parameters(network: nn.Module) -> int:
+    """How many numbers the network learns."""
+    return sum(p.numel() for p in network.parameters())

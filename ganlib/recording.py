@@ -1,0 +1,88 @@
+"""The runs that ship with the book: how each is made, and how it is packed small.
+
+``python -m ganlib record NAME`` trains a recipe into ``runs/NAME`` (resumable), then packs it into
+``ganlib/recorded/NAME``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from ganlib import data
+from ganlib.runs import (
+    RECORDED,
+    Run,
+    RunError,
+    fixed_z,
+    generate,
+    networks_for,
+    read_run,
+    train_run,
+    write_whole,
+)
+from ganlib.training import Epoch, TrainingConfig
+
+# All of Table 1, 200 epochs of MNIST; only what differs is named.
+RECIPES = {
+    # The paper's text: BCE, and batch normalisation as PyTorch has it.
+    "gan": TrainingConfig(model="gan", loss="bce"),
+    # The public scripts write BatchNorm1d(n, 0.8), which sets eps.
+    "gan-eps0.8": TrainingConfig(model="gan", loss="bce", bn_eps=0.8),
+    # The paper's text: squared error on the probability.
+    "cgan": TrainingConfig(model="cgan", loss="mse"),
+    # The public scripts: squared error on the raw score, and eps again.
+    "cgan-linear-eps0.8": TrainingConfig(model="cgan", loss="least-squares", bn_eps=0.8),
+}
+
+
+def record(name: str, workspace: Path, device: str = "auto", on_iteration=None) -> Iterator[Epoch]:
+    """Train the recipe ``name`` into ``workspace/name``, or go on with it, yielding each Epoch."""
+    if name not in RECIPES:
+        raise ValueError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
+    config = TrainingConfig(**asdict(RECIPES[name]) | {"device": device})
+    dataset = data.load(config.dataset, "train", config.img_size, size=config.train_size)
+    folder = workspace / name
+    resume = (folder / "config.json").exists()
+    yield from train_run(folder, config, dataset, resume=resume, on_iteration=on_iteration)
+
+
+def pack(run: Run, folder: Path | None = None) -> Run:
+    """Copy a finished run small: half-precision matrices, summarised losses, no checkpoint.
+
+    Returns the packed run. Raises RunError if the run is not finished, or if half precision would
+    change a pixel of its samples by more than one grey level (1/255).
+    """
+    if run.epochs_done < run.config.n_epochs:
+        raise RunError(f"{run.folder} stopped at epoch {run.epochs_done} of {run.config.n_epochs}")
+    folder = folder or RECORDED / run.name
+    generator = run.generator()
+    small = {key: half_matrix(value) for key, value in generator.state_dict().items()}
+    _check_half(run, small)
+    for epoch in run.sample_epochs():
+        name = f"samples/epoch_{epoch:04d}.png"
+        write_whole(folder / name, (run.folder / name).read_bytes())
+    write_whole(folder / "generator.safetensors", to_bytes(small))
+    history = {key: value.contiguous() for key, value in vars(run.losses()).items()}
+    write_whole(folder / "losses.safetensors", to_bytes(history))
+    write_whole(folder / "config.json", (run.folder / "config.json").read_bytes())
+    return read_run(folder)
+
+
+def half_matrix(weight: Tensor) -> Tensor:
+    """Matrices in half precision; vectors, few and sensitive (running variances), as they are."""
+    return weight.half() if weight.is_floating_point() and weight.ndim > 1 else weight
+
+
+def _check_half(run: Run, small: dict[str, Tensor]) -> None:
+    packed, _ = networks_for(run.config)
+    packed.load_state_dict(small)
+    z, labels = fixed_z(run.config)
+    before = generate(run.generator(), z, labels, run.conditional)
+    after = generate(packed, z, labels, run.conditional)
+    grey_levels = float((before - after).abs().max()) * 127.5
+    if not grey_levels <= 1 or not torch.isfinite(after).all():
+        raise RunError(f"half precision moves pixels of {run.name} by {grey_levels:.2f} grey levels")

@@ -1,0 +1,438 @@
+"""A run on disk: a folder that holds all of one training, and can go on where it stopped.
+
+    config.json              the configuration, how far the run is, how long it took, on what
+    losses.safetensors       every logged number, or for recorded runs a summary
+    samples/epoch_0025.png   a sheet of 10 x 10 images from the same fixed z each time
+    weights/epoch_0025.safetensors   the generator at that epoch (not in recorded runs)
+    generator.safetensors    the generator's latest weights
+    checkpoint.safetensors   both networks and both optimisers (not in recorded runs)
+
+Every file is written whole and then renamed into place, the checkpoint last; a run killed at any
+moment resumes from its last finished epoch. Nothing here is pickled.
+"""
+
+import io
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load as from_bytes
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from ganlib import networks
+from ganlib.data import DigitImages, unscale
+from ganlib.training import (
+    LOGGED,
+    Epoch,
+    Players,
+    TrainingConfig,
+    choose_device,
+    epoch_seed,
+    start,
+    train,
+)
+
+FORMAT = 1  # of the folder; raised whenever an older reader would misread it
+RECORDED = Path(__file__).parent / "recorded"
+SAMPLE_EPOCHS = (0, 1, 2, 5, 10, 25, 50, 75, 100, 150, 200)
+SHEET = 10  # a sheet of samples has so many rows and columns
+STATS = ("mean", "min", "max", "last", "p05", "p95")  # kept of each epoch, see summarise
+WINDOW = 100  # iterations; each window's extremes are kept, see summarise
+
+
+class RunError(RuntimeError):
+    """A run's folder is missing, damaged, of another version, or in the way."""
+
+
+# --- Files, whole or not at all ------------------------------------------------------------------
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write ``content`` so that ``path`` always holds either its old or its new bytes, all of them."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True) if partial.parent.is_dir() else None
+        raise RunError(f"can not write {path}: {error.strerror or error}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(f"the run {path.parent} has no readable {path.name}") from error
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    content = _read(path)
+    try:
+        return from_bytes(content)
+    except SafetensorError as error:
+        raise RunError(f"{path} is damaged ({error}): train the run again") from error
+
+
+# --- Sample sheets -------------------------------------------------------------------------------
+
+
+def fixed_z(config: TrainingConfig) -> tuple[Tensor, Tensor]:
+    """The noise and labels of every sample sheet of a run: z (100, latent_dim), labels (100,).
+
+    A GAN's sheet has 100 different z. A conditional sheet has ten: row r shows one z as all ten
+    digits, one a column. They depend on the seed alone, so sheets of different epochs compare.
+    """
+    rng = torch.Generator().manual_seed(epoch_seed(config.seed, 0))
+    conditional = networks.family(config.model).conditional
+    z = torch.randn(SHEET if conditional else SHEET**2, config.latent_dim, generator=rng)
+    if conditional:
+        z = z.repeat_interleave(SHEET, dim=0)
+    return z, torch.arange(SHEET).repeat(SHEET)
+
+
+@torch.no_grad()
+def generate(generator: nn.Module, z: Tensor, labels: Tensor, conditional: bool) -> Tensor:
+    """Images (N, C, H, W) in [-1, 1] on the CPU, the generator in evaluation mode meanwhile.
+
+    ``z`` (N, latent_dim); ``labels`` (N,) are used only if ``conditional``.
+    """
+    device = next(generator.parameters()).device
+    was_training = generator.training
+    generator.eval()
+    arguments = (z.to(device), labels.to(device)) if conditional else (z.to(device),)
+    images = generator(*arguments).cpu()
+    generator.train(was_training)
+    return images
+
+
+def to_sheet(images: Tensor, columns: int = SHEET) -> np.ndarray:
+    """Images (R * columns, 1, H, W) in [-1, 1] to one grey picture (R * H, columns * W), uint8."""
+    n, _, height, width = images.shape
+    grid = unscale(images).view(n // columns, columns, height, width)
+    return grid.permute(0, 2, 1, 3).reshape(-1, columns * width).numpy()
+
+
+def from_sheet(sheet: np.ndarray, img_size: int) -> Tensor:
+    """The inverse of :func:`to_sheet`, to 1/255: images (N, 1, H, W) float32 in [-1, 1]."""
+    pixels = torch.from_numpy(sheet.astype(np.float32))
+    rows, columns = (side // img_size for side in pixels.shape)
+    grid = pixels.view(rows, img_size, columns, img_size).permute(0, 2, 1, 3)
+    return grid.reshape(-1, 1, img_size, img_size) / 127.5 - 1
+
+
+def png(sheet: np.ndarray) -> bytes:
+    """A grey picture (H, W) uint8 as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+# --- Losses --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LossHistory:
+    """What is known of a run's losses.
+
+    ``iterations`` (K,) int64, counted from 1, and ``values`` (K, 6) float32, columns as LOGGED: a
+    choice of iterations that holds the extremes of each loss in every window of 100, and every
+    400th iteration. ``epochs`` (E, 6, 6) float32: for each epoch and column, the STATS over all
+    of its iterations. ``epoch_ends`` (E,): the last iteration of each epoch.
+    """
+
+    iterations: Tensor
+    values: Tensor
+    epochs: Tensor
+    epoch_ends: Tensor
+
+    def epoch(self, column: str, stat: str = "mean") -> Tensor:
+        """One statistic of one logged number for each epoch: (E,)."""
+        return self.epochs[:, LOGGED.index(column), STATS.index(stat)]
+
+    def range(self, *columns: str) -> tuple[float, float]:
+        """The smallest and largest value that any of ``columns`` took at any iteration."""
+        low = min(float(self.epoch(column, "min").min()) for column in columns)
+        return low, max(float(self.epoch(column, "max").max()) for column in columns)
+
+
+def summarise(losses: Tensor, epoch_ends: Tensor) -> LossHistory:
+    """All logged numbers (iterations, 6) to a LossHistory; extremes stay exact."""
+    starts = [0, *epoch_ends.tolist()[:-1]]
+    epochs = []
+    for first, end in zip(starts, epoch_ends.tolist()):
+        part = losses[first:end]
+        low, high = torch.quantile(part, torch.tensor([0.05, 0.95]), dim=0)
+        stats = [part.mean(0), part.amin(0), part.amax(0), part[-1], low, high]
+        epochs.append(torch.stack(stats, dim=1))
+    keep = set(range(399, len(losses), 400)) | {end - 1 for end in epoch_ends.tolist()}
+    for first in range(0, len(losses), WINDOW):
+        window = losses[first : first + WINDOW, :2]  # g_loss and d_loss
+        keep.update((first + torch.cat([window.argmin(0), window.argmax(0)])).tolist())
+    index = torch.tensor(sorted(keep))
+    return LossHistory(index + 1, losses[index], torch.stack(epochs), epoch_ends)
+
+
+# --- Reading a run -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, with its configuration read. The rest is read when asked for."""
+
+    folder: Path
+    config: TrainingConfig
+    epochs_done: int
+    made: dict  # seconds, device, torch version
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def conditional(self) -> bool:
+        return networks.family(self.config.model).conditional
+
+    def losses(self) -> LossHistory:
+        """The run's losses. Raises RunError if the file is missing or damaged."""
+        path = self.folder / "losses.safetensors"
+        stored = _read_tensors(path)
+        try:
+            if "losses" in stored:
+                return summarise(stored["losses"], stored["epoch_ends"])
+            return LossHistory(**stored)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise RunError(f"{path} does not hold a run's losses: train the run again") from error
+
+    def sample_epochs(self) -> list[int]:
+        """The epochs whose sample sheets are here, in order."""
+        return sorted(int(p.stem[6:]) for p in (self.folder / "samples").glob("epoch_*.png"))
+
+    def sheet(self, epoch: int) -> np.ndarray:
+        """The sample sheet of ``epoch``: (10 * img_size, 10 * img_size) uint8."""
+        path = self.folder / "samples" / f"epoch_{epoch:04d}.png"
+        if not path.is_file():
+            known = ", ".join(map(str, self.sample_epochs()))
+            raise RunError(f"the run {self.name} kept no samples of epoch {epoch}: it has {known}")
+        try:
+            sheet = np.array(Image.open(path))
+        except OSError as error:
+            raise RunError(f"{path} is damaged: train the run again") from error
+        if sheet.shape != (SHEET * self.config.img_size,) * 2:
+            raise RunError(f"{path} is no sheet of this run: its shape is {sheet.shape}")
+        return sheet
+
+    def samples(self, epoch: int) -> Tensor:
+        """The images of ``epoch``'s sheet, row by row: (100, 1, H, W) in [-1, 1]."""
+        return from_sheet(self.sheet(epoch), self.config.img_size)
+
+    def generator(self) -> nn.Module:
+        """The trained generator, on the CPU in evaluation mode.
+
+        Raises RunError if the weights are missing, damaged, or of another model.
+        """
+        generator, _ = networks_for(self.config)
+        _load_weights(generator, _read_tensors(self.folder / "generator.safetensors"), self.folder)
+        return generator.eval()
+
+
+def networks_for(config: TrainingConfig) -> tuple[nn.Module, nn.Module]:
+    """The configured generator and discriminator, initialised from the configured seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return networks.build(
+            config.model,
+            config.latent_dim,
+            config.img_size,
+            config.channels,
+            config.n_classes,
+            config.bn_eps,
+        )
+
+
+def _load_weights(network: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
+    try:
+        network.load_state_dict(weights)  # copies into float32, whatever the file's precision
+    except RuntimeError as error:
+        raise RunError(f"the weights in {folder} are of another model than its config") from error
+
+
+def read_run(folder: Path | str) -> Run:
+    """The run in ``folder``. Raises RunError, saying what is wrong, if there is none to read."""
+    folder = Path(folder)
+    path = folder / "config.json"
+    if not path.is_file():
+        raise RunError(f"{folder} is not a run: it has no config.json")
+    try:
+        stored = json.loads(_read(path))
+        version = stored["format"]
+        if version != FORMAT:
+            raise RunError(
+                f"{folder} has format {version}, this ganlib reads format {FORMAT}: "
+                "use the version that wrote it, or train again"
+            )
+        config = TrainingConfig(**stored["config"])
+        return Run(folder, config, stored["epochs_done"], stored["made"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged or of another version ({error})") from error
+
+
+def recorded_names() -> list[str]:
+    """The names of the runs that ship with ganlib."""
+    return sorted(path.parent.name for path in RECORDED.glob("*/config.json"))
+
+
+def find_run(name: Path | str) -> Run:
+    """A recorded run by its name, or any run by its folder. Raises RunError if neither exists."""
+    if str(name) in recorded_names():
+        return read_run(RECORDED / str(name))
+    if Path(name).is_dir():
+        return read_run(name)
+    known = ", ".join(recorded_names()) or "none"
+    raise RunError(f"no run called {str(name)!r}: recorded runs are {known}; or name a run's folder")
+
+
+# --- Training a run ------------------------------------------------------------------------------
+
+
+def train_run(
+    folder: Path | str,
+    config: TrainingConfig,
+    dataset: DigitImages,
+    sample_epochs: tuple[int, ...] = SAMPLE_EPOCHS,
+    resume: bool = False,
+    on_iteration=None,
+) -> Iterator[Epoch]:
+    """Train ``config`` on ``dataset`` into ``folder``, yielding each Epoch once it is saved.
+
+    ``resume`` goes on from the last checkpoint in ``folder``, with the configuration stored there
+    (only n_epochs and device may differ). On the CPU the result equals an uninterrupted run, bit
+    for bit. Raises RunError if the folder holds a run and ``resume`` is not set, or the reverse.
+    """
+    folder = Path(folder)
+    if (folder / "config.json").exists() != resume:
+        hint = "it holds no run to resume" if resume else "it holds a run: resume it or go elsewhere"
+        raise RunError(f"can not train into {folder}: {hint}")
+    if resume:
+        _check_same(read_run(folder).config, config, folder)
+    players = start(*networks_for(config), config, networks.family(config.model).conditional)
+    losses, ends, seconds = torch.empty(0, len(LOGGED)), [0], 0.0
+    if resume and (folder / "checkpoint.safetensors").exists():
+        seconds = _load_checkpoint(folder, players)
+        logged = _read_tensors(folder / "losses.safetensors")
+        losses = logged["losses"][: players.iteration]
+        ends = [0, *logged["epoch_ends"].tolist()[: players.epoch]]
+    else:
+        _save_config(folder, config, 0, 0.0)
+        _save_samples(folder, config, players, "epoch_0000")
+
+    def every_iteration(players: Players) -> None:
+        if config.interval_samples and players.iteration % config.sample_interval == 0:
+            _save_samples(folder, config, players, f"iteration_{players.iteration:07d}")
+        if on_iteration is not None:
+            on_iteration(players)
+
+    dataset = dataset.to(choose_device(config.device))
+    since = time.monotonic()
+    for epoch in train(players, dataset.images, dataset.labels, config, every_iteration):
+        losses = torch.cat([losses, epoch.losses])
+        ends.append(players.iteration)
+        weights = to_bytes(_on_cpu(players.generator.state_dict()))
+        if epoch.number in sample_epochs or epoch.number == config.n_epochs:
+            name = f"epoch_{epoch.number:04d}"
+            _save_samples(folder, config, players, name)
+            write_whole(folder / "weights" / f"{name}.safetensors", weights)
+        stored = {"losses": losses, "epoch_ends": torch.tensor(ends[1:])}
+        write_whole(folder / "losses.safetensors", to_bytes(stored))
+        write_whole(folder / "generator.safetensors", weights)
+        seconds, since = seconds + time.monotonic() - since, time.monotonic()
+        _save_checkpoint(folder, players, seconds)
+        _save_config(folder, config, epoch.number, seconds)
+        yield epoch
+
+
+def _check_same(stored: TrainingConfig, wanted: TrainingConfig, folder: Path) -> None:
+    free = ("n_epochs", "device")
+    old, new = asdict(stored), asdict(wanted)
+    other = [name for name in old if name not in free and old[name] != new[name]]
+    if other:
+        what = ", ".join(f"{name} {old[name]}, not {new[name]}" for name in other)
+        raise RunError(f"{folder} holds another run ({what}): resume it as it is, or go elsewhere")
+
+
+def _save_config(folder: Path, config: TrainingConfig, epochs_done: int, seconds: float) -> None:
+    device = choose_device(config.device)
+    what = f"CPU, {torch.get_num_threads()} thread(s)" if device.type == "cpu" else device.type
+    if device.type == "cuda":
+        what = torch.cuda.get_device_name(device)
+    made = {"seconds": round(seconds, 1), "device": what, "torch": torch.__version__}
+    stored = {"format": FORMAT, "config": asdict(config), "epochs_done": epochs_done, "made": made}
+    write_whole(folder / "config.json", json.dumps(stored, indent=2).encode() + b"\n")
+
+
+def _save_samples(folder: Path, config: TrainingConfig, players: Players, name: str) -> None:
+    z, labels = fixed_z(config)
+    images = generate(players.generator, z, labels, players.conditional)
+    write_whole(folder / "samples" / f"{name}.png", png(to_sheet(images)))
+
+
+def _on_cpu(tensors: dict[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
+    return {prefix + key: value.detach().cpu().contiguous() for key, value in tensors.items()}
+
+
+def _parts(players: Players) -> dict[str, nn.Module | torch.optim.Optimizer]:
+    return {
+        "generator": players.generator,
+        "discriminator": players.discriminator,
+        "g_optimizer": players.g_optimizer,
+        "d_optimizer": players.d_optimizer,
+    }
+
+
+def _save_checkpoint(folder: Path, players: Players, seconds: float) -> None:
+    """Everything that the next epoch depends on.
+
+    Random states are not among it: they start afresh each epoch from (seed, epoch), see
+    training.epoch_seed, and both are here.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, part in _parts(players).items():
+        if isinstance(part, nn.Module):
+            tensors |= _on_cpu(part.state_dict(), f"{name}.")
+            continue
+        for index, state in part.state_dict()["state"].items():
+            tensors |= _on_cpu(state, f"{name}.{index}.")
+    counters = {"epoch": players.epoch, "iteration": players.iteration, "seconds": seconds}
+    tensors |= {name: torch.tensor(value) for name, value in counters.items()}
+    write_whole(folder / "checkpoint.safetensors", to_bytes(tensors))
+
+
+def _load_checkpoint(folder: Path, players: Players) -> float:
+    """Put the players where the checkpoint left them; returns the seconds trained so far."""
+    tensors = _read_tensors(folder / "checkpoint.safetensors")
+    for name, part in _parts(players).items():
+        mine = {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
+        if isinstance(part, nn.Module):
+            _load_weights(part, mine, folder)
+            continue
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in mine.items():
+            index, _, slot = key.partition(".")
+            state.setdefault(int(index), {})[slot] = value
+        part.load_state_dict(part.state_dict() | {"state": state})
+    try:
+        players.epoch, players.iteration = int(tensors["epoch"]), int(tensors["iteration"])
+        return float(tensors["seconds"])
+    except KeyError as error:
+        raise RunError(f"the checkpoint in {folder} is of another version") from error
