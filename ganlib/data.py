@@ -7,9 +7,9 @@ loader processes in between.
 
 import os
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +30,10 @@ DATASETS = {
     "digits": ("scikit-learn's digits", _DIGITS),
 }
 SPLITS = ("train", "test")
+
+# What torchvision raises for files that are missing or can not be downloaded (RuntimeError,
+# OSError), and for files that are cut short or are something else (the others).
+_UNREADABLE = (RuntimeError, OSError, ValueError, AssertionError, KeyError, TypeError)
 
 
 class DataUnavailable(RuntimeError):
@@ -123,18 +127,19 @@ def _torchvision_pixels(name: str, train: bool) -> tuple[Tensor, Tensor]:
         try:
             found = kinds[name](folder, train=train, download=False)
             return found.data, found.targets
-        except (RuntimeError, OSError, ValueError):
-            pass  # not here, or damaged: the download below checks md5 sums and mends it
+        except _UNREADABLE:
+            pass  # not here, or damaged: look on
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(30)  # seconds; without it a silent network would hang for ever
     try:
         found = kinds[name](folders[-1], train=train, download=True)
         return found.data, found.targets
-    except (RuntimeError, OSError, ValueError) as error:
+    except _UNREADABLE as error:
+        # A file that is there but damaged is not downloaded again, so the reader must delete it.
         raise DataUnavailable(
-            f"{title} is not in {' or '.join(map(str, folders))} and could not be downloaded: "
-            f"connect to the network, point {FOLDER_VARIABLE} at a folder that has it, "
-            "or use the data set 'digits'"
+            f"{title} is not in {' or '.join(map(str, folders))}, or is damaged there, and could "
+            "not be downloaded: connect to the network (delete damaged files first), point "
+            f"{FOLDER_VARIABLE} at a folder that has it, or use the data set 'digits'"
         ) from error
     finally:
         socket.setdefaulttimeout(patience)
@@ -190,7 +195,9 @@ def load(
         if size < 1:
             raise ValueError(f"the number of images must be at least 1, not {size}")
         if size > len(pixels) and not replaces:
-            raise ValueError(f"{name} has {len(pixels):,} images in its {split} split, not {size:,}")
+            raise ValueError(
+                f"{name} has {len(pixels):,} images in its {split} split, not {size:,}"
+            )
         pixels, labels = pixels[:size], labels[:size]
     images = resize(scale(pixels).unsqueeze(1), img_size)
     return DigitImages(images.to(device), labels.long().to(device), name, split, replaces)

@@ -6,7 +6,8 @@ discriminator with a Sigmoid; here the Sigmoid belongs to the loss, because ``lo
 computed in one go neither overflows nor rounds to ``log(0)``.
 """
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F

@@ -5,7 +5,8 @@ settings, names and figures match. Images are ``(N, channels, img_size, img_size
 discriminators return raw scores (logits), see :mod:`ganlib.losses`.
 """
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,9 @@ from torch import Tensor, nn
 LEAK = 0.2  # slope of LeakyReLU below zero
 
 
-def generator_layers(n_in: int, widths: tuple[int, ...], n_out: int, bn_eps: float) -> nn.Sequential:
+def generator_layers(
+    n_in: int, widths: tuple[int, ...], n_out: int, bn_eps: float
+) -> nn.Sequential:
     """Linear blocks that widen from ``n_in`` to ``n_out`` values, squashed to [-1, 1] by Tanh.
 
     Each block is Linear, BatchNorm, LeakyReLU. The first has no BatchNorm: its input, noise, is
@@ -107,7 +110,11 @@ class ConditionalDiscriminator(nn.Module):
         n_in = channels * img_size**2 + embedding_dim
         layers: list[nn.Module] = [nn.Linear(n_in, widths[0]), nn.LeakyReLU(LEAK, inplace=True)]
         for n_in, n_out in zip(widths, widths[1:]):
-            layers += [nn.Linear(n_in, n_out), nn.Dropout(dropout), nn.LeakyReLU(LEAK, inplace=True)]
+            layers += [
+                nn.Linear(n_in, n_out),
+                nn.Dropout(dropout),
+                nn.LeakyReLU(LEAK, inplace=True),
+            ]
         self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], 1))
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:

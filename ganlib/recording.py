@@ -17,13 +17,12 @@ from ganlib.runs import (
     RECORDED,
     Run,
     RunError,
-    fixed_z,
-    generate,
     networks_for,
     read_run,
     train_run,
     write_whole,
 )
+from ganlib.sampling import fixed_z, generate
 from ganlib.training import Epoch, TrainingConfig
 
 # All of Table 1, 200 epochs of MNIST; only what differs is named.
@@ -85,4 +84,6 @@ def _check_half(run: Run, small: dict[str, Tensor]) -> None:
     after = generate(packed, z, labels, run.conditional)
     grey_levels = float((before - after).abs().max()) * 127.5
     if not grey_levels <= 1 or not torch.isfinite(after).all():
-        raise RunError(f"half precision moves pixels of {run.name} by {grey_levels:.2f} grey levels")
+        raise RunError(
+            f"half precision moves pixels of {run.name} by {grey_levels:.2f} grey levels"
+        )

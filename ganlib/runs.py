@@ -11,7 +11,6 @@ Every file is written whole and then renamed into place, the checkpoint last; a 
 moment resumes from its last finished epoch. Nothing here is pickled.
 """
 
-import io
 import json
 import os
 import time
@@ -28,14 +27,15 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from ganlib import networks
-from ganlib.data import DigitImages, unscale
+from ganlib.data import DigitImages
+from ganlib.history import LossHistory, summarise
+from ganlib.sampling import SHEET, fixed_z, from_sheet, generate, png, to_sheet
 from ganlib.training import (
     LOGGED,
     Epoch,
     Players,
     TrainingConfig,
     choose_device,
-    epoch_seed,
     start,
     train,
 )
@@ -43,9 +43,6 @@ from ganlib.training import (
 FORMAT = 1  # of the folder; raised whenever an older reader would misread it
 RECORDED = Path(__file__).parent / "recorded"
 SAMPLE_EPOCHS = (0, 1, 2, 5, 10, 25, 50, 75, 100, 150, 200)
-SHEET = 10  # a sheet of samples has so many rows and columns
-STATS = ("mean", "min", "max", "last", "p05", "p95")  # kept of each epoch, see summarise
-WINDOW = 100  # iterations; each window's extremes are kept, see summarise
 
 
 class RunError(RuntimeError):
@@ -83,105 +80,6 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         return from_bytes(content)
     except SafetensorError as error:
         raise RunError(f"{path} is damaged ({error}): train the run again") from error
-
-
-# --- Sample sheets -------------------------------------------------------------------------------
-
-
-def fixed_z(config: TrainingConfig) -> tuple[Tensor, Tensor]:
-    """The noise and labels of every sample sheet of a run: z (100, latent_dim), labels (100,).
-
-    A GAN's sheet has 100 different z. A conditional sheet has ten: row r shows one z as all ten
-    digits, one a column. They depend on the seed alone, so sheets of different epochs compare.
-    """
-    rng = torch.Generator().manual_seed(epoch_seed(config.seed, 0))
-    conditional = networks.family(config.model).conditional
-    z = torch.randn(SHEET if conditional else SHEET**2, config.latent_dim, generator=rng)
-    if conditional:
-        z = z.repeat_interleave(SHEET, dim=0)
-    return z, torch.arange(SHEET).repeat(SHEET)
-
-
-@torch.no_grad()
-def generate(generator: nn.Module, z: Tensor, labels: Tensor, conditional: bool) -> Tensor:
-    """Images (N, C, H, W) in [-1, 1] on the CPU, the generator in evaluation mode meanwhile.
-
-    ``z`` (N, latent_dim); ``labels`` (N,) are used only if ``conditional``.
-    """
-    device = next(generator.parameters()).device
-    was_training = generator.training
-    generator.eval()
-    arguments = (z.to(device), labels.to(device)) if conditional else (z.to(device),)
-    images = generator(*arguments).cpu()
-    generator.train(was_training)
-    return images
-
-
-def to_sheet(images: Tensor, columns: int = SHEET) -> np.ndarray:
-    """Images (R * columns, 1, H, W) in [-1, 1] to one grey picture (R * H, columns * W), uint8."""
-    n, _, height, width = images.shape
-    grid = unscale(images).view(n // columns, columns, height, width)
-    return grid.permute(0, 2, 1, 3).reshape(-1, columns * width).numpy()
-
-
-def from_sheet(sheet: np.ndarray, img_size: int) -> Tensor:
-    """The inverse of :func:`to_sheet`, to 1/255: images (N, 1, H, W) float32 in [-1, 1]."""
-    pixels = torch.from_numpy(sheet.astype(np.float32))
-    rows, columns = (side // img_size for side in pixels.shape)
-    grid = pixels.view(rows, img_size, columns, img_size).permute(0, 2, 1, 3)
-    return grid.reshape(-1, 1, img_size, img_size) / 127.5 - 1
-
-
-def png(sheet: np.ndarray) -> bytes:
-    """A grey picture (H, W) uint8 as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(sheet).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-# --- Losses --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class LossHistory:
-    """What is known of a run's losses.
-
-    ``iterations`` (K,) int64, counted from 1, and ``values`` (K, 6) float32, columns as LOGGED: a
-    choice of iterations that holds the extremes of each loss in every window of 100, and every
-    400th iteration. ``epochs`` (E, 6, 6) float32: for each epoch and column, the STATS over all
-    of its iterations. ``epoch_ends`` (E,): the last iteration of each epoch.
-    """
-
-    iterations: Tensor
-    values: Tensor
-    epochs: Tensor
-    epoch_ends: Tensor
-
-    def epoch(self, column: str, stat: str = "mean") -> Tensor:
-        """One statistic of one logged number for each epoch: (E,)."""
-        return self.epochs[:, LOGGED.index(column), STATS.index(stat)]
-
-    def range(self, *columns: str) -> tuple[float, float]:
-        """The smallest and largest value that any of ``columns`` took at any iteration."""
-        low = min(float(self.epoch(column, "min").min()) for column in columns)
-        return low, max(float(self.epoch(column, "max").max()) for column in columns)
-
-
-def summarise(losses: Tensor, epoch_ends: Tensor) -> LossHistory:
-    """All logged numbers (iterations, 6) to a LossHistory; extremes stay exact."""
-    starts = [0, *epoch_ends.tolist()[:-1]]
-    epochs = []
-    for first, end in zip(starts, epoch_ends.tolist()):
-        part = losses[first:end]
-        low, high = torch.quantile(part, torch.tensor([0.05, 0.95]), dim=0)
-        stats = [part.mean(0), part.amin(0), part.amax(0), part[-1], low, high]
-        epochs.append(torch.stack(stats, dim=1))
-    keep = set(range(399, len(losses), 400)) | {end - 1 for end in epoch_ends.tolist()}
-    for first in range(0, len(losses), WINDOW):
-        window = losses[first : first + WINDOW, :2]  # g_loss and d_loss
-        keep.update((first + torch.cat([window.argmin(0), window.argmax(0)])).tolist())
-    index = torch.tensor(sorted(keep))
-    return LossHistory(index + 1, losses[index], torch.stack(epochs), epoch_ends)
 
 
 # --- Reading a run -------------------------------------------------------------------------------
@@ -300,7 +198,9 @@ def find_run(name: Path | str) -> Run:
     if Path(name).is_dir():
         return read_run(name)
     known = ", ".join(recorded_names()) or "none"
-    raise RunError(f"no run called {str(name)!r}: recorded runs are {known}; or name a run's folder")
+    raise RunError(
+        f"no run called {str(name)!r}: recorded runs are {known}; or name a run's folder"
+    )
 
 
 # --- Training a run ------------------------------------------------------------------------------
@@ -322,7 +222,9 @@ def train_run(
     """
     folder = Path(folder)
     if (folder / "config.json").exists() != resume:
-        hint = "it holds no run to resume" if resume else "it holds a run: resume it or go elsewhere"
+        hint = (
+            "it holds no run to resume" if resume else "it holds a run: resume it or go elsewhere"
+        )
         raise RunError(f"can not train into {folder}: {hint}")
     if resume:
         _check_same(read_run(folder).config, config, folder)

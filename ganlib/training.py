@@ -49,10 +49,15 @@ class TrainingConfig:
     interval_samples: bool = False  # also keep samples every sample_interval iterations
 
     def __post_init__(self):
-        for name in ("n_epochs", "batch_size", "latent_dim", "img_size", "sample_interval", "d_steps"):
-            least = {"batch_size": 2, "img_size": 4}.get(name, 1)
+        least = {"n_epochs": 1, "batch_size": 2, "latent_dim": 1, "img_size": 4}
+        least |= {"sample_interval": 1, "d_steps": 1, "seed": 0}
+        if self.train_size is not None:
+            least |= {"train_size": 2}
+        for name, value in least.items():
             self._require(name, isinstance(getattr(self, name), int), "a whole number")
-            self._require(name, getattr(self, name) >= least, f"at least {least}")
+            self._require(name, getattr(self, name) >= value, f"at least {value}")
+        for name in ("lr", "b1", "b2", "bn_eps"):
+            self._require(name, isinstance(getattr(self, name), (int, float)), "a number")
         self._require("img_size", self.img_size <= 256, "at most 256")
         self._require("lr", math.isfinite(self.lr) and 0 < self.lr <= 1, "above 0 and at most 1")
         self._require("b1", 0 <= self.b1 < 1, "at least 0 and below 1")
@@ -61,10 +66,9 @@ class TrainingConfig:
         self._require("n_classes", self.n_classes == 10, "10: every data set here has ten classes")
         self._require("bn_eps", math.isfinite(self.bn_eps) and self.bn_eps > 0, "above 0")
         self._require("loss", self.loss in LOSSES, f"one of {', '.join(LOSSES)}")
-        self._require("seed", 0 <= self.seed < 2**63, "at least 0")
-        self._require("device", self.device.split(":")[0] in DEVICES, f"one of {', '.join(DEVICES)}")
-        if self.train_size is not None:
-            self._require("train_size", self.train_size >= 2, "at least 2")
+        self._require("seed", self.seed < 2**63, "below 2**63")
+        kind = str(self.device).split(":")[0]
+        self._require("device", kind in DEVICES, f"one of {', '.join(DEVICES)}")
 
     def _require(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:
@@ -81,11 +85,15 @@ def choose_device(name: str = "auto") -> torch.device:
 
     Raises ValueError if the device is unknown or this machine has none.
     """
-    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    here = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
     if name == "auto":
         return torch.device(next(device for device, present in here.items() if present))
-    kind = name.split(":")[0]
-    if kind not in here:
+    kind, _, index = name.partition(":")
+    if kind not in here or (index and not index.isdecimal()):
         raise ValueError(f"unknown device {name!r}: choose one of {', '.join(DEVICES)}")
     if not here[kind]:
         raise ValueError(f"this machine has no {kind} device: use --device auto or cpu")
@@ -224,7 +232,7 @@ def train(
             first = int(finite.logical_not().nonzero()[0]) + 1
             raise TrainingDiverged(
                 f"a loss stopped being a number in epoch {number}, iteration {first}: "
-                f"epochs 1 to {number - 1} are kept; try a smaller lr"
+                f"the {number - 1} epochs before it are kept; try a smaller lr"
             )
         players.epoch = number
         yield Epoch(number, losses)

@@ -1,0 +1,169 @@
+"""Flow charts of the networks (Fig. 1-3), drawn from the modules themselves.
+
+A chart is made by sending a batch through the network and noting what each layer receives and
+returns; change a network and its chart changes with it.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+from torch import Tensor, nn
+
+from ganlib.networks import n_parameters
+from ganlib.plotting import D_ORANGE, G_BLUE, INK, _figure
+
+_LABEL_GREY = "#6b6b6b"
+
+
+@dataclass
+class Block:
+    """Layers that act together, led by the one with weights: its text, and the shape it returns."""
+
+    lines: list[str]
+    shape: tuple[int, ...]
+    embedding: bool = False
+
+
+def trace(network: nn.Module, *inputs: Tensor) -> list[Block]:
+    """The network's blocks in the order in which a batch meets them.
+
+    A layer with a weight matrix opens a block; normalisation and activation join it. Shapes leave
+    out the batch.
+    """
+    blocks: list[Block] = []
+
+    def note(layer: nn.Module, _inputs, output: Tensor) -> None:
+        shape = tuple(output.shape[1:])
+        if isinstance(layer, nn.Flatten):
+            return
+        if isinstance(layer, nn.Embedding):
+            text = f"Embedding\n{layer.num_embeddings} → {layer.embedding_dim}"
+            blocks.append(Block([text], shape, embedding=True))
+        elif isinstance(layer, nn.Linear):
+            text = f"Linear\n{layer.in_features} → {layer.out_features}"
+            blocks.append(Block([text], shape))
+        else:
+            blocks[-1].lines.append(_short_name(layer))
+            blocks[-1].shape = shape
+
+    leaves = [layer for layer in network.modules() if not list(layer.children())]
+    hooks = [layer.register_forward_hook(note) for layer in leaves]
+    was_training = network.training
+    with torch.no_grad():
+        network.eval()(*inputs)
+    network.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return blocks
+
+
+def _short_name(layer: nn.Module) -> str:
+    if isinstance(layer, nn.Dropout):
+        return f"Dropout {layer.p:g}"
+    name = type(layer).__name__
+    return "BatchNorm" if name.startswith("BatchNorm") else name
+
+
+def _box(axes: Axes, x: float, y: float, text: str, colour: str, width: float, height: float):
+    shape = FancyBboxPatch(
+        (x - width / 2, y - height / 2),
+        width,
+        height,
+        boxstyle="round,pad=0,rounding_size=0.08",
+        facecolor=colour + "1f",  # the colour, nearly transparent
+        edgecolor=colour,
+        lw=1.3,
+    )
+    axes.add_patch(shape)
+    axes.text(x, y, text, ha="center", va="center", fontsize=8, linespacing=1.35)
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], text: str = ""):
+    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.1})
+    if text:
+        middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
+        axes.text(middle[0], middle[1] + 0.1, text, ha="center", fontsize=7.5)
+
+
+def _draw_network(axes: Axes, network: nn.Module, blocks: list[Block], ends: tuple[str, str]):
+    """One network from left to right; the height of a box grows with the width of its layer."""
+    colour = G_BLUE if ends[1] == "image" else D_ORANGE
+    chain = [block for block in blocks if not block.embedding]
+    step, width, x_in = 1.75, 1.2, -1.75
+    axes.text(x_in, 0, ends[0], ha="center", va="center", fontsize=9, weight="bold")
+    for place, block in enumerate(chain):
+        units = math.prod(block.shape)
+        height = max(1.0 + 0.05 * units**0.5, 0.5 + 0.28 * (len(block.lines) + 1))
+        x = place * step
+        _box(axes, x, 0, "\n".join(block.lines), colour, width, height)
+        if place:
+            arriving = str(math.prod(chain[place - 1].shape))
+            _arrow(axes, (x - step + width / 2, 0), (x - width / 2, 0), arriving)
+    _arrow(axes, (x_in + 0.55, 0), (-width / 2, 0))
+    end = (len(chain) - 1) * step + width / 2
+    _arrow(axes, (end, 0), (end + 0.5, 0))
+    axes.text(end + 0.6, 0, ends[1], ha="left", va="center", fontsize=9, weight="bold")
+    for block in blocks:
+        if block.embedding:
+            _draw_embedding(axes, block, x_in, (-0.9, -0.05))
+    axes.set_title(f"{type(network).__name__}: {n_parameters(network):,} parameters", loc="left")
+    low = -2.5 if len(chain) < len(blocks) else -1.45
+    axes.set(xlim=(-2.5, 8.9), ylim=(low, 1.45))
+    axes.set_aspect("equal")
+    axes.axis("off")
+
+
+def _draw_embedding(axes: Axes, block: Block, x: float, joint: tuple[float, float]) -> None:
+    """The label's way in: an embedding below the input, its arrow ending at ``joint``."""
+    axes.text(x, -2.3, "label y", ha="center", va="center", fontsize=9, weight="bold")
+    _box(axes, x, -1.4, block.lines[0], _LABEL_GREY, 1.2, 0.75)
+    style = {"arrowstyle": "-|>", "color": _LABEL_GREY, "lw": 1.1}
+    axes.annotate("", (x, -1.78), (x, -2.12), arrowprops=style)
+    axes.annotate("", joint, (x + 0.3, -1.02), arrowprops=style)
+    axes.text(x - 0.05, -0.72, "joined", ha="right", fontsize=8, color=_LABEL_GREY)
+
+
+def flow_chart(generator: nn.Module, discriminator: nn.Module, latent_dim: int = 100) -> Figure:
+    """Fig. 1 (GAN) and Fig. 3 (CGAN): both networks, layer by layer, with their sizes."""
+    conditional = any(isinstance(layer, nn.Embedding) for layer in generator.modules())
+    labels = (torch.zeros(2, dtype=torch.long),) if conditional else ()
+    z = torch.zeros(2, latent_dim)
+    g_blocks = trace(generator, z, *labels)
+    with torch.no_grad():
+        images = generator.eval()(z, *labels)
+    generator.train()
+    d_blocks = trace(discriminator, images, *labels)
+    figure, (top, bottom) = _figure(9.5, 7.6 if conditional else 6.2, 2, 1)
+    _draw_network(top, generator, g_blocks, (f"noise z\n{latent_dim}", "image"))
+    size = " × ".join(str(n) for n in images.shape[1:])
+    _draw_network(bottom, discriminator, d_blocks, (f"image\n{size}", "score"))
+    return figure
+
+
+def game_chart(conditional: bool = False) -> Figure:
+    """Fig. 2 and its unconditional twin: who sees what, and where the score goes."""
+    figure, axes = _figure(8, 3.0 if conditional else 2.7)
+    _box(axes, 2, 1, "generator G", G_BLUE, 1.5, 0.8)
+    _box(axes, 5.6, 0, "discriminator D", D_ORANGE, 1.7, 0.8)
+    axes.text(0, 1, "noise z", ha="center", va="center", weight="bold")
+    axes.text(2, -1, "real image x", ha="center", va="center", weight="bold")
+    axes.text(8.1, 0, "score:\nreal or made?", ha="center", va="center", weight="bold")
+    _arrow(axes, (0.5, 1), (1.25, 1))
+    _arrow(axes, (2.75, 1), (4.75, 0.2))
+    _arrow(axes, (2.75, -1), (4.75, -0.2))
+    _arrow(axes, (6.45, 0), (7.3, 0))
+    made, at = ("G(z, y)", 1.05) if conditional else ("G(z)", 1.0)
+    axes.text(4.0, at - 0.15, made, ha="left", va="center", fontsize=9, color=G_BLUE)
+    if conditional:
+        axes.text(2, 2.15, "label y", ha="center", color=_LABEL_GREY, weight="bold")
+        axes.text(5.6, 2.15, "the same label y", ha="center", color=_LABEL_GREY, weight="bold")
+        for x, y in ((2, 1.4), (5.6, 0.4)):
+            style = {"arrowstyle": "-|>", "color": _LABEL_GREY, "lw": 1.1}
+            axes.annotate("", (x, y), (x, 2.05), arrowprops=style)
+    axes.set(xlim=(-0.7, 9.1), ylim=(-1.4, 2.5 if conditional else 1.6))
+    axes.axis("off")
+    return figure

@@ -1,0 +1,53 @@
+"""What is kept of a run's losses: exact extremes and epoch statistics, in little space."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganlib.training import LOGGED
+
+STATS = ("mean", "min", "max", "last", "p05", "p95")  # kept of each epoch, see summarise
+WINDOW = 100  # iterations; each window's extremes are kept, see summarise
+
+
+@dataclass(frozen=True)
+class LossHistory:
+    """What is known of a run's losses.
+
+    ``iterations`` (K,) int64, counted from 1, and ``values`` (K, 6) float32, columns as LOGGED: a
+    choice of iterations that holds the extremes of each loss in every window of 100, and every
+    400th iteration. ``epochs`` (E, 6, 6) float32: for each epoch and column, the STATS over all
+    of its iterations. ``epoch_ends`` (E,): the last iteration of each epoch.
+    """
+
+    iterations: Tensor
+    values: Tensor
+    epochs: Tensor
+    epoch_ends: Tensor
+
+    def epoch(self, column: str, stat: str = "mean") -> Tensor:
+        """One statistic of one logged number for each epoch: (E,)."""
+        return self.epochs[:, LOGGED.index(column), STATS.index(stat)]
+
+    def range(self, *columns: str) -> tuple[float, float]:
+        """The smallest and largest value that any of ``columns`` took at any iteration."""
+        low = min(float(self.epoch(column, "min").min()) for column in columns)
+        return low, max(float(self.epoch(column, "max").max()) for column in columns)
+
+
+def summarise(losses: Tensor, epoch_ends: Tensor) -> LossHistory:
+    """All logged numbers (iterations, 6) to a LossHistory; extremes stay exact."""
+    starts = [0, *epoch_ends.tolist()[:-1]]
+    epochs = []
+    for first, end in zip(starts, epoch_ends.tolist()):
+        part = losses[first:end]
+        low, high = torch.quantile(part, torch.tensor([0.05, 0.95]), dim=0)
+        stats = [part.mean(0), part.amin(0), part.amax(0), part[-1], low, high]
+        epochs.append(torch.stack(stats, dim=1))
+    keep = set(range(399, len(losses), 400)) | {end - 1 for end in epoch_ends.tolist()}
+    for first in range(0, len(losses), WINDOW):
+        window = losses[first : first + WINDOW, :2]  # g_loss and d_loss
+        keep.update((first + torch.cat([window.argmin(0), window.argmax(0)])).tolist())
+    index = torch.tensor(sorted(keep))
+    return LossHistory(index + 1, losses[index], torch.stack(epochs), epoch_ends)

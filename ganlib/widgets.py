@@ -1,0 +1,112 @@
+"""What a notebook shows and a reader moves: sliders, a live view of a training, source code.
+
+A slider's pictures are made beforehand and travel with the notebook, slider and picture are joined
+in the browser (jslink). So the same slider works in Jupyter, in Colab, and on the rendered page,
+where no kernel runs.
+"""
+
+import inspect
+from collections.abc import Iterator, Sequence
+
+import ipywidgets
+from IPython.display import Markdown, display
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ganlib.data import DigitImages
+from ganlib.plotting import live_training, mosaic
+from ganlib.runs import Run
+from ganlib.sampling import fixed_z, generate, png
+from ganlib.training import Epoch, Players, TrainingConfig, train
+
+_ZOOM = 2  # screen pixels for each pixel of a digit
+
+
+def show_source(*objects) -> Markdown:
+    """The library's own source of some functions or classes, as it stands now, highlighted."""
+    code = "\n\n".join(inspect.getsource(thing).rstrip() for thing in objects)
+    return Markdown(f"```python\n{code}\n```")
+
+
+# --- Sliders -------------------------------------------------------------------------------------
+
+
+def _picture(images: Tensor, columns: int) -> ipywidgets.Image:
+    grid = mosaic(images, columns)
+    height, width = (str(_ZOOM * side) for side in grid.shape)
+    picture = ipywidgets.Image(value=png(grid), format="png", width=width, height=height)
+    picture.layout.max_width = "100%"
+    picture.layout.height = "auto"
+    return picture
+
+
+def _slider(options: Sequence[str], description: str, start: int) -> ipywidgets.SelectionSlider:
+    slider = ipywidgets.SelectionSlider(
+        options=list(options), index=start, description=description, continuous_update=True
+    )
+    slider.layout.width = "min(100%, 28em)"
+    return slider
+
+
+def _stack(frames: Sequence[ipywidgets.Widget], slider: ipywidgets.Widget) -> ipywidgets.Stack:
+    """All frames on top of each other; the slider's position says which is seen."""
+    stack = ipywidgets.Stack(frames, selected_index=slider.index)
+    ipywidgets.jslink((slider, "index"), (stack, "selected_index"))
+    return stack
+
+
+def flip_book(
+    pages: Sequence[Tensor], options: Sequence[str], description: str, columns: int = 10, start=-1
+) -> ipywidgets.Widget:
+    """A slider over ``pages``, each a batch of images (N, 1, H, W); ``options`` names them."""
+    slider = _slider(options, description, start % len(pages))
+    frames = [_picture(page, columns) for page in pages]
+    return ipywidgets.VBox([slider, _stack(frames, slider)])
+
+
+def epoch_slider(run: Run) -> ipywidgets.Widget:
+    """The run's sample sheet at each epoch that it kept, the same z throughout."""
+    epochs = run.sample_epochs()
+    return flip_book([run.samples(e) for e in epochs], [str(e) for e in epochs], "epoch")
+
+
+def digit_slider(dataset: DigitImages, n: int = 50) -> ipywidgets.Widget:
+    """The first ``n`` images of each class of a data set."""
+    pages = [dataset.images[dataset.labels == label][:n] for label in range(10)]
+    return flip_book(pages, dataset.class_names, "digit", start=0)
+
+
+def digit_and_epoch_sliders(run: Run, digit: int = 3) -> ipywidgets.Widget:
+    """A conditional run: pick a digit and an epoch, see the same ten z as that digit then."""
+    epochs = run.sample_epochs()
+    digits = _slider([str(d) for d in range(10)], "digit", digit)
+    when = _slider([str(e) for e in epochs], "epoch", len(epochs) - 1)
+    inner = []
+    for epoch in epochs:
+        by_digit = run.samples(epoch).unflatten(0, (10, 10)).transpose(0, 1)
+        inner.append(_stack([_picture(mine, 10) for mine in by_digit], digits))
+    return ipywidgets.VBox([digits, when, _stack(inner, when)])
+
+
+# --- Training, watched ---------------------------------------------------------------------------
+
+
+def watch_training(
+    players: Players, dataset: DigitImages, config: TrainingConfig, title: str = ""
+) -> Iterator[Epoch]:
+    """Train as :func:`ganlib.training.train` does, with a progress bar and a picture that grows.
+
+    After every epoch the newest samples, from the same z, appear beside the losses so far.
+    """
+    n_batches = -(-len(dataset) // config.batch_size)
+    n_iterations = -(-n_batches // config.d_steps) * (config.n_epochs - players.epoch)
+    z, labels = fixed_z(config)
+    screen, history = display(display_id=True), []
+    with tqdm(total=n_iterations, desc="training", unit="step") as bar:
+        arguments = players, dataset.images, dataset.labels, config
+        for epoch in train(*arguments, on_iteration=lambda _: bar.update()):
+            history.append(epoch)
+            samples = generate(players.generator, z, labels, players.conditional)
+            made = f"epoch {epoch.number} of {config.n_epochs}"
+            screen.update(live_training(samples, history, f"{title} {made}".strip()))
+            yield epoch
