@@ -1,0 +1,407 @@
+"""The command line: one round trip, and everything that can be asked wrongly."""
+
+import json
+import subprocess
+import sys
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganlib import cli, losses, recording, runs, training
+from ganlib.cli import main
+from ganlib.training import TrainingConfig
+
+TINY = [
+    "--dataset",
+    "digits",
+    "--img-size",
+    "8",
+    "--train-size",
+    "64",
+    "--batch-size",
+    "32",
+]
+TINY += ["--device", "cpu"]
+
+
+def train(model, folder, *more):
+    return main(["train", model, *TINY, "--n-epochs", "1", "--out", str(folder), *more])
+
+
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a one-epoch run of each model, ``gan`` and ``cgan``."""
+    folder = tmp_path_factory.mktemp("runs")
+    for model in ("gan", "cgan"):
+        assert train(model, folder / model) == 0
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(capsys, arguments, *words):
+    """``main`` refuses in one line on stderr that holds every one of ``words``."""
+    assert main([str(a) for a in arguments]) == 2
+    error = capsys.readouterr().err
+    assert (
+        error.startswith("ganlib: ") and error.endswith("\n") and error.count("\n") == 1
+    )
+    assert all(word in error for word in words), error
+
+
+# --- What goes well ------------------------------------------------------------------------------
+
+
+def test_every_field_is_an_option_and_explained():
+    names = {field.name for field in fields(TrainingConfig)} - {"model"}
+    assert set(cli.FIELD_HELP) == names
+    train_parser = cli.build_parser()
+    given = [f"--{name.replace('_', '-')}" for name in names - {"interval_samples"}]
+    values = [
+        "1" if option not in ("--loss", "--device", "--dataset") else "x"
+        for option in given
+    ]
+    pairs = [text for pair in zip(given, values) for text in pair]
+    options = train_parser.parse_args(["train", "gan", "--interval-samples", *pairs])
+    assert all(hasattr(options, name) for name in names)
+
+
+def test_train_show_list_sample_resume(here, capsys):
+    assert main(["train", "cgan", *TINY, "--n-epochs", "1", "--seed", "3"]) == 0
+    said = capsys.readouterr().out
+    assert "epoch 1/1" in said and "python -m ganlib sample runs/cgan-seed3" in said
+    run = runs.read_run("runs/cgan-seed3")
+    assert (
+        run.config.loss == "mse"
+        and run.config.seed == 3
+        and run.config.train_size == 64
+    )
+
+    assert main(["list"]) == 0
+    row = next(
+        line
+        for line in capsys.readouterr().out.splitlines()
+        if "runs/cgan-seed3" in line
+    )
+    assert row.split()[1:6] == ["cgan", "mse", "1e-05", "digits", "1/1"]
+
+    assert main(["show", "runs/cgan-seed3"]) == 0
+    said = capsys.readouterr().out
+    low, high = run.losses().range("d_loss")
+    assert f"{low:.2f} to {high:.2f}" in said and "latent_dim" in said
+    assert (
+        f"{sum(p.numel() for p in run.generator().parameters()):,} parameters" in said
+    )
+
+    resume = ["train", "cgan", "--resume", "--seed", "3", "--n-epochs", "2"]
+    assert main(resume) == 0
+    run = runs.read_run("runs/cgan-seed3")
+    assert run.epochs_done == 2 and run.config.train_size == 64
+    before = files(run.folder)
+    assert main(resume) == 0  # nothing left to do
+    assert files(run.folder) == before
+
+
+def test_resumed_from_the_command_line_equals_uninterrupted(tmp_path):
+    assert train("gan", tmp_path / "a") == 0
+    assert (
+        main(["train", "gan", "--resume", "--out", f"{tmp_path}/a", "--n-epochs", "2"])
+        == 0
+    )
+    assert (
+        main(["train", "gan", *TINY, "--n-epochs", "2", "--out", f"{tmp_path}/b"]) == 0
+    )
+    for name in ("generator.safetensors", "losses.safetensors"):
+        assert (tmp_path / "a" / name).read_bytes() == (
+            tmp_path / "b" / name
+        ).read_bytes()
+
+
+def test_loss_defaults_to_the_papers_and_can_be_chosen(tmp_path):
+    assert train("gan", tmp_path / "a") == 0
+    assert (
+        train("cgan", tmp_path / "b", "--loss", "least-squares", "--bn-eps", "0.8") == 0
+    )
+    assert runs.read_run(tmp_path / "a").config.loss == "bce"
+    other = runs.read_run(tmp_path / "b").config
+    assert (other.loss, other.bn_eps) == ("least-squares", 0.8)
+
+
+@pytest.mark.parametrize(
+    "model, digit, labels",
+    [
+        ("gan", None, [-1] * 13),
+        ("cgan", None, [*range(10), 0, 1, 2]),
+        ("cgan", 7, [7] * 13),
+    ],
+)
+def test_sample_npz(trained, tmp_path, model, digit, labels):
+    out = tmp_path / "new folder" / "x.npz"
+    asked = ["sample", str(trained / model), "--n", "13", "--out", str(out), "--seed"]
+    asked = asked if digit is None else [*asked[:2], "--digit", str(digit), *asked[2:]]
+    assert main([*asked, "5"]) == 0
+    first = out.read_bytes()
+    with np.load(out) as stored:
+        assert set(stored) == {"images", "labels"}
+        images = stored["images"]
+        assert images.shape == (13, 1, 8, 8) and images.dtype == np.float32
+        assert np.abs(images).max() <= 1 and images.std() > 0
+        assert (
+            stored["labels"].dtype == np.int64 and stored["labels"].tolist() == labels
+        )
+    # The same seed draws the same images, and the label is what decides the digit.
+    run = runs.read_run(trained / model)
+    z = torch.randn(13, 100, generator=torch.Generator().manual_seed(5))
+    expected = runs.generate(run.generator(), z, torch.tensor(labels), run.conditional)
+    assert np.array_equal(images, expected.numpy())
+    assert main([*asked, "5"]) == 0 and out.read_bytes() == first
+    assert main([*asked, "6"]) == 0 and out.read_bytes() != first
+
+
+@pytest.mark.parametrize(
+    "n, columns, rows", [(1, 1, 1), (7, 3, 3), (12, 4, 3), (100, 10, 10)]
+)
+def test_sample_png(trained, tmp_path, n, columns, rows):
+    out = tmp_path / "x.PNG"
+    assert (
+        main(["sample", str(trained / "cgan"), "--n", str(n), "--out", str(out)]) == 0
+    )
+    sheet = np.array(Image.open(out))
+    assert sheet.shape == (rows * 8, columns * 8) and sheet.dtype == np.uint8
+    cells = runs.from_sheet(sheet, 8)
+    images, _ = cli.sample(runs.read_run(trained / "cgan"), n, 0)
+    assert torch.allclose(cells[:n], images, atol=1 / 255)
+    assert (cells[n:] == -1).all()
+
+
+def test_list_tells_of_a_damaged_run_and_lists_the_rest(trained, tmp_path, capsys):
+    (tmp_path / "good").symlink_to(trained / "gan")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "config.json").write_text("{")
+    assert main(["list", "--folder", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert f"{tmp_path}/good" in said and f"not listed: {tmp_path}/bad" in said
+
+
+def test_help_in_a_process_of_its_own():
+    asked = [sys.executable, "-m", "ganlib", "--help"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stderr == ""
+    assert all(
+        name in done.stdout for name in ("train", "sample", "list", "show", "record")
+    )
+
+
+def test_alone_prints_help(capsys):
+    assert main([]) == 2
+    assert "usage: python -m ganlib" in capsys.readouterr().out
+
+
+def test_record_trains_packs_and_skips(here, monkeypatch, capsys):
+    small = TrainingConfig(
+        n_epochs=1,
+        img_size=8,
+        dataset="digits",
+        train_size=64,
+        batch_size=32,
+        device="cpu",
+    )
+    recipes = {"one": small, "two": replace(small, model="cgan", loss="mse")}
+    for room in (cli, recording):
+        monkeypatch.setattr(room, "RECIPES", recipes)
+    for room in (cli, recording, runs):
+        monkeypatch.setattr(room, "RECORDED", here / "recorded")
+    assert main(["record", "one", "--device", "cpu"]) == 0
+    assert runs.recorded_names() == ["one"]
+    assert main(["record", "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert runs.recorded_names() == ["one", "two"] and "one is recorded already" in said
+    assert not (here / "recorded" / "two" / "checkpoint.safetensors").exists()
+    assert (
+        main(["sample", "two", "--digit", "7", "--n", "4", "--out", "seven.png"]) == 0
+    )
+    assert Image.open("seven.png").size == (16, 16)
+    assert main(["list"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert listed[-4:] == ["one", "two", "runs/one", "runs/two"]
+
+
+def test_ctrl_c_keeps_finished_epochs(tmp_path, monkeypatch, capsys):
+    step, calls = training.generator_step, []
+
+    def pressed_in_the_second_epoch(*arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    monkeypatch.setattr(training, "generator_step", pressed_in_the_second_epoch)
+    assert train("gan", tmp_path / "run", "--n-epochs", "3") == 130
+    said = capsys.readouterr().err
+    assert said.startswith("ganlib: stopped; 1 finished")
+    hint = said.split("python -m ganlib ")[1].split()
+    assert main(hint) == 0
+    run = runs.read_run(tmp_path / "run")
+    assert run.epochs_done == 3 and len(run.losses().epoch_ends) == 3
+
+
+# --- What is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ("teach", "train"),
+        ("train", "MODEL"),
+        ("train wgan", "gan, cgan"),
+        ("train gan --no-such-option 1", "--help"),
+        ("train gan --dataset letters", "mnist, fashion-mnist, kmnist, digits"),
+        ("train gan --device tpu", "auto, cpu, cuda, mps"),
+        ("train gan --device cpu:x", "cpu"),
+        ("train gan --loss hinge", "bce, saturating, mse, least-squares"),
+        ("train gan --n-epochs 0", "at least 1"),
+        ("train gan --n-epochs many", "whole number"),
+        ("train gan --batch-size 1", "at least 2"),
+        ("train gan --batch-size 63", "batch_size"),  # 64 images: a last batch of one
+        ("train gan --lr 0", "above 0"),
+        ("train gan --lr nan", "above 0"),
+        ("train gan --lr fast", "a number"),
+        ("train gan --b1 1", "below 1"),
+        ("train gan --latent-dim 0", "at least 1"),
+        ("train gan --img-size 3", "at least 4"),
+        ("train gan --img-size 1000", "at most 256"),
+        ("train gan --channels 3", "grey"),
+        ("train gan --n-classes 2", "ten classes"),
+        ("train gan --d-steps 0", "at least 1"),
+        ("train gan --seed -1", "at least 0"),
+        ("train gan --train-size 5000", "1,497"),
+        ("train gan --out file.txt/run", "can not write"),
+        ("train gan --resume", "not a run"),
+        ("sample nobody --out x.npz", "nobody"),
+        ("show nobody", "nobody"),
+        ("list --folder nowhere", "nowhere"),
+        ("record mona-lisa", "gan-eps0.8"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(here, capsys, arguments, words):
+    (here / "file.txt").write_text("")
+    asked = arguments.split()
+    if (
+        asked[0] == "train" and len(asked) > 1
+    ):  # small, should it not be refused; asked last wins
+        asked = [*asked[:2], *TINY, "--n-epochs", "1", *asked[2:]]
+    refused(capsys, asked, words)
+    assert [path for path in here.rglob("*") if path.is_file()] == [here / "file.txt"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_device_that_is_not_here(here, capsys):
+    refused(capsys, ["train", "gan", *TINY, "--device", "cuda"], "no cuda", "cpu")
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize(
+    "model, options, words",
+    [
+        ("cgan", "--digit 10 --out x.npz", "0 to 9"),
+        ("cgan", "--digit -1 --out x.npz", "0 to 9"),
+        ("cgan", "--digit seven --out x.npz", "whole number"),
+        ("gan", "--digit 7 --out x.npz", "knows no labels"),
+        ("cgan", "--n 0 --out x.npz", "at least 1"),
+        ("cgan", "--seed -1 --out x.npz", "at least 0"),
+        ("cgan", "--out x.jpg", ".npz or .png"),
+        ("cgan", "", "--out"),
+        ("cgan", "--out folder.png", "can not write"),
+        ("cgan", "--out file.txt/x.npz", "can not write"),
+    ],
+)
+def test_bad_samples_are_one_line_and_leave_nothing(
+    here, trained, capsys, model, options, words
+):
+    (here / "file.txt").write_text("")
+    (here / "folder.png").mkdir()
+    refused(capsys, ["sample", trained / model, *options.split()], words)
+    assert sorted(path.name for path in here.rglob("*")) == ["file.txt", "folder.png"]
+
+
+def test_another_run_in_the_way(trained, capsys):
+    before = files(trained)
+    refused(capsys, ["train", "gan", *TINY, "--out", trained / "gan"], "resume")
+    for options in (["gan"], ["cgan", "--batch-size", "16"]):
+        refused(
+            capsys,
+            ["train", *options, "--resume", "--out", trained / "cgan"],
+            "another run",
+        )
+    assert files(trained) == before
+
+
+def test_damaged_runs(trained, tmp_path, capsys):
+    for name in (
+        "generator.safetensors",
+        "losses.safetensors",
+        "checkpoint.safetensors",
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        for path in (trained / "cgan").glob("*.*"):
+            (folder / path.name).write_bytes(path.read_bytes())
+        (folder / name).write_bytes((folder / name).read_bytes()[:100])
+    out = tmp_path / "x.npz"
+    refused(
+        capsys, ["sample", tmp_path / "generator.safetensors", "--out", out], "damaged"
+    )
+    refused(capsys, ["show", tmp_path / "losses.safetensors"], "damaged")
+    again = ["train", "cgan", "--resume", "--n-epochs", "2", "--out"]
+    refused(capsys, [*again, tmp_path / "checkpoint.safetensors"], "damaged")
+    # A run folder of another model: the config says GAN, the weights are a CGAN's.
+    config = tmp_path / "losses.safetensors" / "config.json"
+    stored = json.loads(config.read_text())
+    stored["config"]["model"] = "gan"
+    config.write_text(json.dumps(stored))
+    refused(capsys, ["sample", config.parent, "--out", out], "another model")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_a_loss_that_stops_being_a_number(tmp_path, monkeypatch, capsys, epochs):
+    calls = []
+
+    def diverges(scores):
+        calls.append(1)
+        return losses.bce_generator(scores) * (
+            1 if len(calls) <= 2 * epochs + 1 else float("nan")
+        )
+
+    loss = losses.BCE._replace(generator=diverges)
+    monkeypatch.setitem(losses.LOSSES, "bce", loss)
+    asked = ["train", "gan", *TINY, "--n-epochs", "3", "--out", tmp_path / "run"]
+    refused(capsys, asked, f"epoch {epochs + 1}, iteration 2", "lr")
+    if epochs:  # what was good is kept
+        run = runs.read_run(tmp_path / "run")
+        assert run.epochs_done == 1 and run.losses().values.isfinite().all()
+        assert all(
+            value.isfinite().all() for value in run.generator().state_dict().values()
+        )
+    else:
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_bug_shows_its_traceback(monkeypatch):
+    def broken(name):
+        raise KeyError(name)
+
+    monkeypatch.setattr(cli, "find_run", broken)
+    with pytest.raises(KeyError):
+        main(["show", "gan"])
