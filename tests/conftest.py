@@ -1,0 +1,97 @@
+"""What several rooms' tests share: no network, tiny runs, and exact comparison."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+
+from ganlib import data, runs
+from ganlib.training import TrainingConfig
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """A test that reaches for another machine fails, loudly: nothing here may need the network."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+    here = ("localhost", "127.0.0.1", "::1", "", None)
+
+    def only_here(host) -> None:
+        if host not in here:
+            pytest.fail(f"a test asked for the network: {host}")
+
+    def guarded_connect(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            only_here(address[0])
+        return connect(self, address)
+
+    def guarded_look_up(host, *rest, **named):
+        only_here(host.decode() if isinstance(host, bytes) else host)
+        return look_up(host, *rest, **named)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_look_up)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same random weights in a test whichever tests ran before it."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def empty_home(monkeypatch, tmp_path) -> Path:
+    """A machine without any data set: an empty home, an empty working folder, no variable."""
+    for name in ("home", "work"):
+        (tmp_path / name).mkdir()
+    monkeypatch.delenv(data.FOLDER_VARIABLE, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "home"
+
+
+def tiny_config(model: str = "gan", **changes) -> TrainingConfig:
+    """A run of a second: 8x8 pixels, 70 images, two batches and a small third one an epoch."""
+    settings = {"n_epochs": 2, "batch_size": 32, "latent_dim": 8, "img_size": 8, "train_size": 70}
+    settings |= {"model": model, "device": "cpu", "dataset": "digits"}
+    settings |= {"loss": "mse" if model == "cgan" else "bce"}
+    return TrainingConfig(**settings | changes)
+
+
+@pytest.fixture(scope="session")
+def digits() -> data.DigitImages:
+    """The 70 images of :func:`tiny_config`."""
+    return data.load("digits", "train", img_size=8, size=70)
+
+
+@pytest.fixture(scope="session", params=["gan", "cgan"])
+def finished(request, digits, tmp_path_factory) -> runs.Run:
+    """A finished tiny run of either model, to be read only: copy it before damaging it."""
+    folder = tmp_path_factory.mktemp("finished") / request.param
+    for _ in runs.train_run(folder, tiny_config(request.param), digits):
+        pass
+    return runs.read_run(folder)
+
+
+def same_tensors(left: dict, right: dict) -> bool:
+    """Whether two dictionaries of tensors agree in names, types, shapes and every bit."""
+    return left.keys() == right.keys() and all(
+        left[k].dtype == right[k].dtype
+        and left[k].shape == right[k].shape
+        and left[k].contiguous().numpy().tobytes() == right[k].contiguous().numpy().tobytes()
+        for k in left
+    )
+
+
+def copies(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """A network's parameters and buffers, copied."""
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def child_environment() -> dict[str, str]:
+    """For child processes: this ganlib first, and as many threads as here."""
+    root = str(Path(runs.__file__).parents[1])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    threads = str(torch.get_num_threads())
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": threads}

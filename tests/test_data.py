@@ -1,0 +1,323 @@
+"""Scaling, resizing, splitting and batching of the images, and what happens without them."""
+
+import struct
+
+import pytest
+import torch
+import torchvision
+
+from ganlib import data, networks, sampling
+
+GREYS = torch.arange(256, dtype=torch.uint8)
+
+
+# --- Scaling and resizing ------------------------------------------------------------------------
+
+
+def test_scale_maps_the_ends_of_the_grey_range_exactly():
+    scaled = data.scale(GREYS)
+    assert scaled.dtype == torch.float32
+    assert scaled[0] == -1 and scaled[255] == 1
+    assert (scaled.diff() > 0).all()
+
+
+def test_unscale_inverts_scale_for_every_grey():
+    assert torch.equal(data.unscale(data.scale(GREYS)), GREYS)
+
+
+def test_unscale_rounds_and_stays_in_the_grey_range():
+    assert data.unscale(torch.tensor([-1.5, -1.0, 0.003, 1.0, 7.0])).tolist() == [
+        0,
+        0,
+        128,
+        255,
+        255,
+    ]
+
+
+@pytest.mark.parametrize("img_size", [4, 8, 14, 28, 32, 64])
+def test_resize_keeps_the_range_of_the_values(img_size):
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 2, (20, 1, 28, 28), generator=rng) * 2.0 - 1
+    resized = data.resize(images, img_size)
+    assert resized.shape == (20, 1, img_size, img_size)
+    assert resized.min() >= -1 and resized.max() <= 1
+
+
+@pytest.mark.parametrize("value", [-1.0, 0.25, 1.0])
+@pytest.mark.parametrize("img_size", [8, 32])
+def test_resize_leaves_a_constant_image_constant(value, img_size):
+    resized = data.resize(torch.full((2, 1, 28, 28), value), img_size)
+    torch.testing.assert_close(resized, torch.full((2, 1, img_size, img_size), value))
+
+
+def test_resize_to_the_same_size_changes_nothing():
+    images = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(data.resize(images, 8), images)
+
+
+def test_resize_down_averages_what_it_drops():
+    """Antialiased: a fine checkerboard turns grey, where picking single pixels would keep -1."""
+    board = (torch.arange(28).view(-1, 1) + torch.arange(28)) % 2 * 2.0 - 1
+    assert data.resize(board.view(1, 1, 28, 28), 7).abs().max() < 0.1
+
+
+def test_resize_in_parts_equals_resize_at_once(monkeypatch):
+    images = torch.rand(5000, 1, 6, 6, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    whole = torch.cat([data.resize(image.unsqueeze(0), 8) for image in images[4090:4100]])
+    assert torch.equal(data.resize(images, 8)[4090:4100], whole)
+
+
+# --- scikit-learn's digits -----------------------------------------------------------------------
+
+
+def test_digits_come_as_floats_in_the_range_of_the_generator():
+    for split in data.SPLITS:
+        found = data.load("digits", split, img_size=32)
+        assert found.images.dtype == torch.float32 and found.labels.dtype == torch.int64
+        assert found.images.shape == (len(found), 1, 32, 32) and found.labels.shape == (len(found),)
+        assert set(found.labels.tolist()) == set(range(10))
+        assert found.images.min() == -1 and found.images.max() <= 1
+    unchanged = data.load("digits", img_size=8).images
+    assert unchanged.min() == -1 and unchanged.max() == 1
+
+
+def test_splits_of_digits_are_disjoint_and_make_up_the_whole():
+    from sklearn.datasets import load_digits
+
+    def rows(images) -> list[bytes]:
+        return sorted(image.tobytes() for image in images)
+
+    split = {name: data.load("digits", name, img_size=8) for name in data.SPLITS}
+    assert {name: len(part) for name, part in split.items()} == {"train": 1497, "test": 300}
+    pixels = {
+        name: rows(((part.images.numpy() + 1) * 8).round().astype("uint8"))
+        for name, part in split.items()
+    }
+    whole = rows(load_digits().images.astype("uint8"))
+    assert sorted(pixels["train"] + pixels["test"]) == whole
+    assert not set(pixels["train"]) & set(pixels["test"])
+    counts = split["test"].labels.bincount(minlength=10)
+    assert counts.min() >= 29 and counts.max() <= 31  # stratified
+
+
+def test_the_same_images_every_time():
+    one, two = data.load("digits", img_size=8), data.load("digits", img_size=8)
+    assert torch.equal(one.images, two.images) and torch.equal(one.labels, two.labels)
+
+
+def test_size_takes_the_first_images():
+    everything, few = data.load("digits", img_size=8), data.load("digits", img_size=8, size=70)
+    assert len(few) == 70
+    assert torch.equal(few.images, everything.images[:70])
+    assert torch.equal(few.labels, everything.labels[:70])
+
+
+def test_real_and_generated_batches_share_one_range():
+    real = data.load("digits", img_size=8).images[:64]
+    generator, _ = networks.build("gan", img_size=8)
+    z = torch.randn(64, 100, generator=torch.Generator().manual_seed(0))
+    fake = sampling.generate(generator, 5000 * z, torch.zeros(64), conditional=False)
+    assert real.shape == fake.shape and real.dtype == fake.dtype
+    for images in (real, fake):
+        assert images.min() >= -1 and images.max() <= 1
+        assert images.min() < -0.9 and images.max() > 0.9  # both reach for the ends
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"name": "cifar"}, "unknown data set 'cifar': choose one of mnist, fashion-mnist, kmnist"),
+        ({"split": "valid"}, "unknown split 'valid': choose train or test"),
+        ({"img_size": 3}, "img_size must be at least 4 pixels, not 3"),
+        ({"size": 0}, "at least 1, not 0"),
+        ({"size": 1498}, "digits has 1,497 images in its train split, not 1,498"),
+    ],
+)
+def test_bad_requests_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        data.load(**{"name": "digits"} | arguments)
+
+
+def test_titles_and_class_names():
+    for name, (title, classes) in data.DATASETS.items():
+        one = data.DigitImages(torch.zeros(1, 1, 8, 8), torch.zeros(1), name, "test")
+        assert one.title == title and one.class_names == classes
+        assert len(set(classes)) == 10
+        assert repr(one) == f"{title}, test split: 1 images of 8 x 8 pixels"
+
+
+def test_to_keeps_everything_but_the_device(digits):
+    moved = digits.to("meta")
+    assert moved.images.device.type == moved.labels.device.type == "meta"
+    assert (moved.name, moved.split, moved.replaces) == ("digits", "train", "")
+
+
+# --- Where the files are looked for --------------------------------------------------------------
+
+
+def write_mnist(folder, kind: str = "MNIST", n_train: int = 12, n_test: int = 5, first: int = 0):
+    """A tiny MNIST in the original format: image i is all of grey ``first`` + i, labelled i % 10."""
+    raw = folder / kind / "raw"
+    raw.mkdir(parents=True)
+    for part, n in (("train", n_train), ("t10k", n_test)):
+        greys = bytes(first + i for i in range(n))
+        images = b"".join(bytes([grey]) * 784 for grey in greys)
+        head = struct.pack(">iiii", 0x803, n, 28, 28)
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(head + images)
+        head = struct.pack(">ii", 0x801, n)
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(head + bytes(i % 10 for i in range(n)))
+    return raw
+
+
+@pytest.fixture
+def no_download(monkeypatch):
+    """Downloads fail as they do without a network; the list says how often one was tried."""
+    tried = []
+
+    def download(self):
+        if not self._check_exists():  # as torchvision does: nothing to do if the files are there
+            tried.append(self.root)
+            raise RuntimeError("Error downloading")
+
+    monkeypatch.setattr(torchvision.datasets.MNIST, "download", download)
+    return tried
+
+
+@pytest.mark.parametrize(
+    "name, kind", [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST"), ("kmnist", "KMNIST")]
+)
+def test_local_files_are_read_scaled_and_split(monkeypatch, tmp_path, no_download, name, kind):
+    write_mnist(tmp_path, kind)
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(tmp_path))
+    train, test = (data.load(name, split, img_size=28) for split in data.SPLITS)
+    assert (len(train), len(test)) == (12, 5)
+    assert torch.equal(data.unscale(train.images)[:, 0, 5, 5], torch.arange(12, dtype=torch.uint8))
+    assert train.labels.tolist() == [*range(10), 0, 1]
+    resized = data.load(name, "test", img_size=32)
+    assert resized.images.shape == (5, 1, 32, 32)
+    torch.testing.assert_close(resized.images.mean(dim=(1, 2, 3)), data.scale(torch.arange(5)))
+    assert train.replaces == "" and train.name == name
+    assert not no_download
+
+
+def test_folders_in_order(monkeypatch, empty_home):
+    assert [str(folder) for folder in data.data_folders()] == [
+        "data",
+        str(empty_home / ".cache" / "ganlib"),
+    ]
+    monkeypatch.setenv(data.FOLDER_VARIABLE, "~/elsewhere")
+    assert data.data_folders() == [empty_home / "elsewhere"]
+    monkeypatch.setenv(data.FOLDER_VARIABLE, "")  # set but empty is the same as unset
+    assert len(data.data_folders()) == 2
+
+
+def test_the_first_folder_with_the_files_wins(monkeypatch, empty_home, no_download):
+    def first_grey() -> int:
+        return int(data.unscale(data.load("mnist", img_size=28).images)[0, 0, 0, 0])
+
+    places = [empty_home / ".cache" / "ganlib", empty_home.parent / "work" / "data"]
+    for grey, folder in zip((10, 20), places):
+        write_mnist(folder, first=grey)
+        assert first_grey() == grey  # ./data, written second, comes before the cache
+    write_mnist(empty_home / "variable", first=30)
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(empty_home / "variable"))
+    assert first_grey() == 30
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(empty_home / "empty"))
+    with pytest.raises(data.DataUnavailable):  # the variable alone counts, if it is set
+        first_grey()
+
+
+def test_without_files_or_network_the_error_says_what_to_do(empty_home, no_download):
+    with pytest.raises(data.DataUnavailable) as caught:
+        data.load("mnist")
+    message = str(caught.value)
+    assert "\n" not in message
+    for hint in ("MNIST is not in data or ", "connect to the network", "GANLIB_DATA", "'digits'"):
+        assert hint in message
+    assert no_download == [empty_home / ".cache" / "ganlib"]  # the last folder, once
+
+
+def test_the_wait_for_a_silent_network_is_bounded_and_put_back(monkeypatch, empty_home):
+    import socket
+
+    waits = []
+
+    def download(self):
+        waits.append(socket.getdefaulttimeout())
+        raise OSError("timed out")
+
+    monkeypatch.setattr(torchvision.datasets.MNIST, "download", download)
+    before = socket.getdefaulttimeout()
+    with pytest.raises(data.DataUnavailable):
+        data.load("mnist")
+    assert waits == [30] and socket.getdefaulttimeout() == before
+
+
+def test_the_fallback_is_marked_as_a_stand_in(empty_home, no_download):
+    found = data.load("mnist", img_size=8, fallback=True)
+    assert found.name == "digits" and found.replaces == "MNIST"
+    assert found.title == "scikit-learn's digits"
+    assert "a stand-in: MNIST could not be loaded here" in repr(found)
+    assert torch.equal(found.images, data.load("digits", img_size=8).images)
+    assert found.to("meta").replaces == "MNIST"
+    # More images than there are is no error when the reader asked for another data set.
+    assert len(data.load("mnist", size=60_000, fallback=True)) == 1497
+
+
+def test_no_fallback_where_it_is_not_needed(monkeypatch, tmp_path):
+    write_mnist(tmp_path)
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(tmp_path))
+    assert data.load("mnist", fallback=True).replaces == ""
+    assert data.load("digits", fallback=True).replaces == ""
+
+
+@pytest.mark.parametrize("file", ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"])
+@pytest.mark.parametrize("kept", [0, 3, 10, 19])
+def test_damaged_files_are_no_traceback(monkeypatch, tmp_path, no_download, file, kept):
+    path = write_mnist(tmp_path) / file
+    path.write_bytes(path.read_bytes()[:kept])
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(tmp_path))
+    with pytest.raises(data.DataUnavailable, match="damaged"):
+        data.load("mnist")
+
+
+def test_files_that_are_something_else_are_no_traceback(monkeypatch, tmp_path, no_download):
+    raw = write_mnist(tmp_path)
+    (raw / "train-images-idx3-ubyte").write_bytes(b"<html>404 not found</html>" * 100)
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(tmp_path))
+    with pytest.raises(data.DataUnavailable):
+        data.load("mnist")
+
+
+def test_a_damaged_copy_does_not_hide_a_good_one(empty_home, no_download):
+    broken = write_mnist(empty_home.parent / "work" / "data") / "train-images-idx3-ubyte"
+    broken.write_bytes(broken.read_bytes()[:100])
+    write_mnist(empty_home / ".cache" / "ganlib")
+    assert len(data.load("mnist")) == 12
+
+
+# --- Batches -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n, size", [(70, 32), (64, 32), (5, 8), (9, 1)])
+def test_batches_cover_every_index_once(n, size):
+    parts = list(data.batches(n, size, torch.Generator().manual_seed(0)))
+    assert torch.equal(torch.cat(parts).sort().values, torch.arange(n))
+    assert [len(part) for part in parts] == [size] * (n // size) + [n % size] * (n % size > 0)
+
+
+def test_the_seed_alone_decides_the_order():
+    def order(seed: int) -> torch.Tensor:
+        return torch.cat(list(data.batches(500, 64, torch.Generator().manual_seed(seed))))
+
+    first = order(1)
+    torch.rand(3)  # the global stream plays no part
+    assert torch.equal(order(1), first)
+    assert not torch.equal(order(2), first)
+
+
+def test_each_pass_has_its_own_order():
+    rng = torch.Generator().manual_seed(0)
+    first, second = (torch.cat(list(data.batches(500, 64, rng))) for _ in range(2))
+    assert not torch.equal(first, second)

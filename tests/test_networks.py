@@ -1,0 +1,196 @@
+"""The four networks have the layers that the book says, and answer in the promised ranges."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from ganlib import networks
+from ganlib.networks import (
+    ConditionalDiscriminator,
+    ConditionalGenerator,
+    Discriminator,
+    Generator,
+    build,
+    n_parameters,
+)
+
+LATENT, PIXELS, EMBEDDING = 100, 32 * 32, 10  # Table 1, and the width of a label's embedding
+# From input to output; the hidden widths are those of the public scripts.
+GENERATOR = (LATENT, 128, 256, 512, 1024, PIXELS)
+CONDITIONAL_GENERATOR = (LATENT + EMBEDDING, 128, 256, 512, 1024, PIXELS)
+DISCRIMINATOR = (PIXELS, 512, 256, 1)
+CONDITIONAL_DISCRIMINATOR = (PIXELS + EMBEDDING, 512, 512, 512, 1)
+STACKS = [
+    (Generator, GENERATOR),
+    (Discriminator, DISCRIMINATOR),
+    (ConditionalGenerator, CONDITIONAL_GENERATOR),
+    (ConditionalDiscriminator, CONDITIONAL_DISCRIMINATOR),
+]
+every_network = pytest.mark.parametrize(
+    "make, widths", STACKS, ids=[make.__name__ for make, _ in STACKS]
+)
+GENERATORS, DISCRIMINATORS = (Generator, ConditionalGenerator), STACKS[1::2]
+
+
+def of_kind(network: nn.Module, kind: type) -> list[nn.Module]:
+    return [module for module in network.modules() if isinstance(module, kind)]
+
+
+def answer(network: nn.Module, first: torch.Tensor) -> torch.Tensor:
+    """The network's output; conditional ones are asked for the labels 0, 1, ..., 9, 0, ..."""
+    labels = torch.arange(len(first)) % 10
+    return network(first, labels) if of_kind(network, nn.Embedding) else network(first)
+
+
+@every_network
+def test_weight_shapes(make, widths):
+    shapes = [tuple(layer.weight.shape) for layer in of_kind(make(), nn.Linear)]
+    assert shapes == [(n_out, n_in) for n_in, n_out in itertools.pairwise(widths)]
+
+
+@every_network
+def test_parameter_count(make, widths):
+    linear = sum(n_in * n_out + n_out for n_in, n_out in itertools.pairwise(widths))
+    normalised = sum(2 * width for width in widths[2:-1]) if make in GENERATORS else 0
+    embedding = 10 * EMBEDDING if "Conditional" in make.__name__ else 0
+    assert n_parameters(make()) == linear + normalised + embedding
+
+
+@every_network
+def test_labels_are_embedded_in_conditional_networks_only(make, widths):
+    shapes = [tuple(layer.weight.shape) for layer in of_kind(make(), nn.Embedding)]
+    assert shapes == ([(10, 10)] if "Conditional" in make.__name__ else [])
+
+
+@every_network
+def test_leaky_relu_between_all_linear_layers(make, widths):
+    slopes = [layer.negative_slope for layer in of_kind(make(), nn.LeakyReLU)]
+    assert slopes == [0.2] * (len(widths) - 2)
+
+
+@pytest.mark.parametrize("make", GENERATORS)
+def test_first_generator_block_has_no_batch_norm(make):
+    kinds = [type(layer) for layer in make().layers]
+    block = [nn.Linear, nn.BatchNorm1d, nn.LeakyReLU]
+    assert kinds == [nn.Linear, nn.LeakyReLU, *block * 3, nn.Linear, nn.Tanh]
+
+
+@pytest.mark.parametrize("model", networks.MODELS)
+@pytest.mark.parametrize("bn_eps", [1e-5, 0.8])
+def test_bn_eps_reaches_every_batch_norm_and_momentum_stays_the_default(model, bn_eps):
+    generator, discriminator = build(model, bn_eps=bn_eps)
+    norms = of_kind(generator, nn.BatchNorm1d)
+    assert [norm.eps for norm in norms] == [bn_eps] * 3
+    assert {norm.momentum for norm in norms} == {0.1}
+    # D takes real and fake images in one pass, which batch normalisation would mix.
+    assert not of_kind(discriminator, nn.BatchNorm1d)
+
+
+def test_dropout_on_the_two_middle_layers_of_the_conditional_discriminator_only():
+    kinds = [type(layer) for layer in ConditionalDiscriminator().layers]
+    middle = [nn.Linear, nn.Dropout, nn.LeakyReLU]
+    assert kinds == [nn.Linear, nn.LeakyReLU, *middle * 2, nn.Linear]
+    assert [layer.p for layer in of_kind(ConditionalDiscriminator(), nn.Dropout)] == [0.4, 0.4]
+    for make in (Generator, Discriminator, ConditionalGenerator):
+        assert not of_kind(make(), nn.Dropout)
+
+
+@pytest.mark.parametrize("make", GENERATORS)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("img_size", [28, 32])
+def test_images_have_the_shape_and_range_of_real_ones(make, training, img_size):
+    z = 20 * torch.randn(12, LATENT, generator=torch.Generator().manual_seed(0))
+    images = answer(make(img_size=img_size).train(training), z)
+    assert images.shape == (12, 1, img_size, img_size)
+    assert images.min() >= -1 and images.max() <= 1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("make, widths", DISCRIMINATORS)
+def test_scores_are_raw(make, widths):
+    """No Sigmoid inside: scores leave (0, 1) on both sides, one for each image."""
+    network = make().eval()
+    assert not of_kind(network, nn.Sigmoid)
+    images = torch.rand(12, 1, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    network.layers[-1].bias.fill_(100)
+    high = answer(network, images)
+    network.layers[-1].bias.fill_(-100)
+    low = answer(network, images)
+    assert high.shape == low.shape == (12, 1)
+    assert high.min() > 1 and low.max() < 0
+    torch.testing.assert_close(high - low, torch.full((12, 1), 200.0))
+
+
+@torch.no_grad()
+def test_labels_change_what_conditional_networks_answer():
+    generator, discriminator = (network.eval() for network in build("cgan"))
+    rng = torch.Generator().manual_seed(0)
+    labels = torch.arange(10)
+    images = generator(torch.randn(1, LATENT, generator=rng).expand(10, -1), labels)
+    scores = discriminator(torch.randn(1, 1, 32, 32, generator=rng).expand(10, -1, -1, -1), labels)
+    for row, other in itertools.combinations(range(10), 2):
+        assert not torch.equal(images[row], images[other])
+        assert not torch.equal(scores[row], scores[other])
+
+
+@torch.no_grad()
+def test_conditional_networks_join_the_embedding_behind_their_input():
+    """Zeroing an embedding leaves what the first layer makes of the noise or the pixels alone."""
+    for network, first in zip(build("cgan"), (torch.ones(2, LATENT), torch.ones(2, 1, 32, 32))):
+        network.eval()
+        network.embedding.weight.zero_()
+        layer = network.layers[0]
+        inputs = []
+        layer.register_forward_hook(lambda module, args, output, seen=inputs: seen.append(args[0]))
+        answer(network, first)
+        assert torch.equal(inputs[0][:, :-EMBEDDING], first.flatten(1))
+        assert torch.equal(inputs[0][:, -EMBEDDING:], torch.zeros(2, EMBEDDING))
+
+
+def test_a_label_outside_the_classes_is_an_error():
+    with pytest.raises(IndexError):
+        ConditionalGenerator()(torch.zeros(2, LATENT), torch.tensor([0, 10]))
+
+
+def test_widths_are_named_parameters():
+    generator = Generator(latent_dim=3, img_size=4, widths=(5, 6))
+    assert [tuple(p.weight.shape) for p in of_kind(generator, nn.Linear)] == [
+        (5, 3),
+        (6, 5),
+        (16, 6),
+    ]
+    discriminator = Discriminator(img_size=4, widths=(7,))
+    assert [tuple(p.weight.shape) for p in of_kind(discriminator, nn.Linear)] == [(7, 16), (1, 7)]
+
+
+def test_build_passes_every_size_on():
+    generator, discriminator = build("cgan", latent_dim=7, img_size=8, n_classes=3)
+    assert generator(torch.zeros(2, 7), torch.tensor([0, 2])).shape == (2, 1, 8, 8)
+    assert discriminator(torch.zeros(2, 1, 8, 8), torch.tensor([0, 2])).shape == (2, 1)
+    assert generator.embedding.num_embeddings == discriminator.embedding.num_embeddings == 3
+
+
+@pytest.mark.parametrize("model", networks.MODELS)
+def test_the_same_seed_builds_the_same_networks(model):
+    def weights(seed: int) -> list[torch.Tensor]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return [p for network in build(model) for p in network.parameters()]
+
+    assert all(map(torch.equal, weights(1), weights(1)))
+    assert not all(map(torch.equal, weights(1), weights(2)))
+
+
+def test_families_say_whether_they_are_told_the_label():
+    assert {name: networks.family(name).conditional for name in networks.MODELS} == {
+        "gan": False,
+        "cgan": True,
+    }
+
+
+def test_an_unknown_model_is_refused_with_the_known_ones():
+    for call in (networks.family, build):
+        with pytest.raises(ValueError, match="unknown model 'dcgan': choose one of gan, cgan"):
+            call("dcgan")
