@@ -181,7 +181,8 @@ def read_run(folder: Path | str) -> Run:
                 "use the version that wrote it, or train again"
             )
         config = TrainingConfig(**stored["config"])
-        return Run(folder, config, stored["epochs_done"], stored["made"])
+        networks.family(config.model)  # raises ValueError for one that this ganlib does not know
+        return Run(folder, config, int(stored["epochs_done"]), stored["made"])
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged or of another version ({error})") from error
 
@@ -226,15 +227,21 @@ def train_run(
             "it holds no run to resume" if resume else "it holds a run: resume it or go elsewhere"
         )
         raise RunError(f"can not train into {folder}: {hint}")
-    if resume:
-        _check_same(read_run(folder).config, config, folder)
+    found = read_run(folder) if resume else None
+    if found:
+        _check_same(found.config, config, folder)
     players = start(*networks_for(config), config, networks.family(config.model).conditional)
     losses, ends, seconds = torch.empty(0, len(LOGGED)), [0], 0.0
-    if resume and (folder / "checkpoint.safetensors").exists():
+    # A run killed in its first epoch has no checkpoint yet and starts again; any other needs it.
+    if found and (found.epochs_done > 0 or (folder / "checkpoint.safetensors").exists()):
         seconds = _load_checkpoint(folder, players)
         logged = _read_tensors(folder / "losses.safetensors")
+        if len(logged.get("losses", ())) < players.iteration:
+            raise RunError(f"the losses in {folder} are not those of its checkpoint: train again")
         losses = logged["losses"][: players.iteration]
         ends = [0, *logged["epoch_ends"].tolist()[: players.epoch]]
+        # The kill may have come between the checkpoint and the configuration.
+        _save_config(folder, config, players.epoch, seconds)
     else:
         _save_config(folder, config, 0, 0.0)
         _save_samples(folder, config, players, "epoch_0000")
@@ -323,18 +330,17 @@ def _save_checkpoint(folder: Path, players: Players, seconds: float) -> None:
 def _load_checkpoint(folder: Path, players: Players) -> float:
     """Put the players where the checkpoint left them; returns the seconds trained so far."""
     tensors = _read_tensors(folder / "checkpoint.safetensors")
-    for name, part in _parts(players).items():
-        mine = {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
-        if isinstance(part, nn.Module):
-            _load_weights(part, mine, folder)
-            continue
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in mine.items():
-            index, _, slot = key.partition(".")
-            state.setdefault(int(index), {})[slot] = value
-        part.load_state_dict(part.state_dict() | {"state": state})
     try:
+        for name, part in _parts(players).items():
+            mine = {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
+            if isinstance(part, nn.Module):
+                _load_weights(part, mine, folder)
+                continue
+            slots = ("step", "exp_avg", "exp_avg_sq")
+            indices = range(len(part.param_groups[0]["params"]))
+            state = {i: {slot: mine[f"{i}.{slot}"] for slot in slots} for i in indices}
+            part.load_state_dict(part.state_dict() | {"state": state})
         players.epoch, players.iteration = int(tensors["epoch"]), int(tensors["iteration"])
         return float(tensors["seconds"])
     except KeyError as error:
-        raise RunError(f"the checkpoint in {folder} is of another version") from error
+        raise RunError(f"the checkpoint in {folder} is damaged: it has no {error}") from error
