@@ -69,7 +69,9 @@ def wanted() -> dict[Path, bytes]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 on differences")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 on differences"
+    )
     check = parser.parse_args().check
     for path, content in wanted().items():
         if not check:

@@ -1,0 +1,60 @@
+# book     execute every chapter here, build the book, say where to open it
+# html     build the book from the committed outputs, executing nothing
+# test     everything that must hold
+# notebooks  execute every chapter in place, to commit its outputs
+# record   train the recorded runs (hours on a CPU)    bench  time the training step    lint  ruff
+
+# Any of Python 3.11 to 3.13: make book PYTHON=python3.12
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+# A kernelspec "python3" in the reader's home must not win over the one in .venv.
+export JUPYTER_PREFER_ENV_PATH := 1
+# Chapters run in several folders; all of them find a data set that lies in ./data.
+ifneq ($(wildcard data),)
+export GANLIB_DATA ?= $(CURDIR)/data
+endif
+# Warnings are errors, and all of them are shown before the build stops.
+BUILD := $(BIN)/jupyter-book build -q -W --keep-going
+
+.PHONY: book html test notebooks record bench lint
+.DEFAULT_GOAL := book
+
+# The stamp is newer than both files while .venv holds what they ask for.
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; v in ("3.11", "3.12", "3.13") or \
+	  sys.exit(f"This is Python {v}; the book needs 3.11, 3.12 or 3.13: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt -e .
+	@touch $@
+
+# The copy under _build keeps `git status` clean.
+book: $(READY)
+	$(BIN)/python tools/execute.py
+	$(BUILD) _build/executed --path-output .
+	@echo 'The book is ready: open _build/html/index.html'
+
+html: $(READY)
+	$(BUILD) .
+	@echo 'The book is ready: open _build/html/index.html'
+
+# nbval executes the committed notebooks and compares the cells tagged nbval-check-output.
+test: lint
+	$(BIN)/python tools/browser.py
+	$(BIN)/python -m pytest
+	$(BIN)/python tools/execute.py --check-data
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 book
+
+notebooks: $(READY)
+	$(BIN)/python tools/execute.py --in-place
+
+record: $(READY)
+	$(BIN)/python -m ganlib record
+
+bench: $(READY)
+	$(BIN)/python bench/training_step.py
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .

@@ -1,0 +1,188 @@
+"""What every committed chapter holds to, and that it runs from anywhere with other parameters."""
+
+import ast
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from execute import chapters, execute, tidy
+from IPython.core.inputtransformer2 import TransformerManager
+from nbformat import NotebookNode
+
+import ganlib
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
+CHAPTERS = chapters()
+PARAMETERS = {"n_epochs", "seed", "device", "dataset", "train_size"}
+TAGS = {"parameters", "nbval-check-output", "nbval-ignore-output"}
+TAGS |= {f"{verb}-{what}" for verb in ("hide", "remove") for what in ("input", "output", "cell")}
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+ABSOLUTE_PATH = re.compile(r"(?<![\w.~/])/(?:home|tmp|root|work|opt|usr|var|mnt|Users|content)/\w")
+
+
+@pytest.fixture(params=CHAPTERS, ids=[chapter.stem for chapter in CHAPTERS])
+def chapter(request) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def notebook(chapter) -> NotebookNode:
+    return nbformat.read(ROOT / chapter, as_version=4)
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tagged(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+def outputs(notebook: NotebookNode) -> list[NotebookNode]:
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def written(output: NotebookNode) -> str:
+    """All that an output says in words; pictures are left out."""
+    data = output.get("data", {})
+    return output.get("text", "") + "".join(
+        str(data[kind]) for kind in data if kind.startswith("text/") or kind == WIDGET_VIEW
+    )
+
+
+def defined(notebook: NotebookNode) -> set[str]:
+    """The names of the functions and classes that a notebook defines."""
+    transform = TransformerManager().transform_cell  # %pip and the like are not Python
+    trees = [ast.parse(transform(cell.source)) for cell in code_cells(notebook)]
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, kinds)}
+
+
+# --- Static rules --------------------------------------------------------------------------------
+
+
+def test_the_book_has_chapters():
+    assert CHAPTERS
+    assert {path.name for path in ROOT.glob("book/*.ipynb")} == {path.name for path in CHAPTERS}
+
+
+def test_format_is_valid(notebook):
+    nbformat.validate(notebook)
+
+
+def test_executed_once_from_top_to_bottom(notebook):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_no_errors_and_nothing_on_stderr(notebook):
+    assert not [output for output in outputs(notebook) if output.output_type == "error"]
+    assert not [output.text for output in outputs(notebook) if output.get("name") == "stderr"]
+
+
+def test_one_parameters_cell_of_literals(notebook):
+    (cell,) = tagged(notebook, "parameters")
+    values = {}
+    for statement in ast.parse(cell.source).body:
+        assert isinstance(statement, ast.Assign), ast.unparse(statement)
+        (name,) = statement.targets
+        values[name.id] = ast.literal_eval(statement.value)
+    assert set(values) == PARAMETERS
+
+
+def test_length(notebook):
+    assert 20 <= len(notebook.cells) <= 40
+    assert max(len(cell.source.splitlines()) for cell in code_cells(notebook)) <= 25
+
+
+def test_nothing_is_defined_twice(chapter, notebook):
+    """A helper that two chapters need belongs to ganlib, and ganlib's are imported, not pasted."""
+    elsewhere = set()
+    for other in CHAPTERS:
+        if other != chapter:
+            elsewhere |= defined(nbformat.read(ROOT / other, as_version=4))
+    for room in Path(ganlib.__file__).parent.glob("*.py"):
+        elsewhere |= {
+            node.name
+            for node in ast.parse(room.read_text()).body
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        }
+    assert not defined(notebook) & elsewhere
+
+
+def test_colab_badge(chapter, notebook):
+    repository, branch = CONFIG["repository"]["url"], CONFIG["repository"]["branch"]
+    place = repository.removeprefix("https://github.com/")
+    address = f"https://colab.research.google.com/github/{place}/blob/{branch}/{chapter}"
+    assert f"]({address})" in notebook.cells[0].source
+
+
+def test_widgets_are_saved_whole(notebook):
+    """Every widget on show has its state, and so has every widget that it refers to."""
+    state = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    to_visit = [
+        output.data[WIDGET_VIEW]["model_id"]
+        for output in outputs(notebook)
+        if WIDGET_VIEW in output.get("data", {})
+    ]
+    assert to_visit, "a chapter has at least one slider"
+    seen = set()
+    while to_visit:
+        model = to_visit.pop()
+        if model not in seen:
+            assert model in state
+            seen.add(model)
+            to_visit += re.findall(r"IPY_MODEL_([\w-]+)", json.dumps(state[model]["state"]))
+
+
+def test_size(chapter):
+    assert (ROOT / chapter).stat().st_size < 4e6
+
+
+def test_figures_have_alt_text(notebook):
+    for cell in code_cells(notebook):
+        if any("image/png" in output.get("data", {}) for output in cell.outputs):
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert len(alt) > 20, f"say what this figure shows:\n{cell.source}"
+
+
+def test_no_absolute_paths(notebook):
+    texts = [cell.source for cell in notebook.cells] + [written(o) for o in outputs(notebook)]
+    assert not [text for text in texts if ABSOLUTE_PATH.search(text)]
+
+
+def test_tags_are_known(notebook):
+    used = Counter(tag for cell in notebook.cells for tag in cell.metadata.get("tags", []))
+    assert set(used) <= TAGS
+    assert used["nbval-check-output"] >= 3
+
+
+def test_saved_as_make_notebooks_saves(chapter, tmp_path):
+    """No timestamps, durations or random ids, so that a diff shows what changed."""
+    copy = tmp_path / chapter.name
+    copy.write_bytes((ROOT / chapter).read_bytes())
+    tidy(copy)
+    assert copy.read_text() == (ROOT / chapter).read_text()
+
+
+# --- Executed with other parameters, from another folder ------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", ["digits", "mnist"])
+def test_runs_from_anywhere(chapter, dataset, tmp_path, monkeypatch):
+    """On the bundled digits; and told to use MNIST where none can be had, which it must say."""
+    monkeypatch.setenv("GANLIB_DATA", str(tmp_path / "no-data-here"))
+    for scheme in ("http", "https"):  # port 9 refuses at once: no network
+        monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+    result = tmp_path / chapter.name
+    small = {"n_epochs": 1, "train_size": 1000, "device": "cpu", "dataset": dataset}
+    execute(ROOT / chapter, result, cwd=tmp_path, **small)
+    said = "".join(map(written, outputs(nbformat.read(result, as_version=4))))
+    assert ("stand-in" in said) == (dataset == "mnist")

@@ -1,0 +1,113 @@
+"""Execute the book's chapters headlessly.
+
+    python tools/execute.py               into _build/executed, a copy of the book's sources
+    python tools/execute.py --in-place    and then over the committed notebooks, if all succeed
+    python tools/execute.py --check-data  only say whether MNIST can be had; exit 1 if not
+
+Where MNIST can not be had, the first form lets the chapters fall back on scikit-learn's digits,
+which they label as such; the other two refuse, since committed outputs show MNIST.
+"""
+
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import papermill
+import yaml
+
+from ganlib import data
+
+ROOT = Path(__file__).resolve().parents[1]
+COPY = ROOT / "_build" / "executed"
+
+
+def chapters() -> list[Path]:
+    """The notebooks that _toc.yml lists, in order, relative to the root."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    pages = [Path(entry["file"] + ".ipynb") for entry in toc["chapters"]]
+    return [page for page in pages if not (ROOT / page.with_suffix(".md")).exists()]
+
+
+def announce_data(required: bool) -> None:
+    """Say which data set the book will use. Raises SystemExit if MNIST is required and not had."""
+    try:
+        data.load("mnist", "test", size=1)
+    except data.DataUnavailable as error:
+        if required:
+            sys.exit(f"{error}. The committed outputs show MNIST, so this step needs it.")
+        rule = "!" * 88
+        print(
+            f"{rule}\n{error}.\nTHE BOOK WILL SHOW scikit-learn's digits IN PLACE OF MNIST.\n{rule}"
+        )
+    else:
+        print("Data set: MNIST")
+
+
+def execute(source: Path, target: Path, cwd: Path = ROOT, **parameters) -> None:
+    """Run the notebook ``source`` in a fresh kernel and write it, with its outputs, to ``target``.
+
+    Raises papermill.PapermillExecutionError if a cell fails.
+    """
+    papermill.execute_notebook(
+        source,
+        target,
+        parameters,
+        kernel_name="python3",
+        cwd=str(cwd),
+        request_save_on_cell_execute=False,
+    )
+
+
+def tidy(path: Path) -> None:
+    """Remove from an executed notebook what differs between two equal runs, so diffs are small."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata["kernelspec"] = {
+        "display_name": "Python 3",
+        "language": "python",
+        "name": "python3",
+    }
+    notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    for cell in notebook.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]  # papermill gives every cell an empty list
+    text = nbformat.writes(notebook)
+    # Widgets have random ids: number them instead, in the order of their creation.
+    saved = notebook.metadata.get("widgets", {}).values()
+    for number, name in enumerate(name for part in saved for name in part["state"]):
+        text = text.replace(name, f"{path.stem}-{number:04d}")
+    path.write_text(text + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--in-place", action="store_true", help="replace the committed notebooks")
+    mode.add_argument("--check-data", action="store_true", help="only look for MNIST")
+    options = parser.parse_args()
+    announce_data(required=options.in_place or options.check_data)
+    if options.check_data:
+        return
+
+    shutil.rmtree(COPY, ignore_errors=True)
+    shutil.copytree(ROOT / "book", COPY / "book")
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, COPY)
+    for number, chapter in enumerate(chapters(), start=1):
+        print(f"Chapter {number} of {len(chapters())}: {chapter}", flush=True)
+        started = time.monotonic()
+        execute(ROOT / chapter, COPY / chapter)
+        tidy(COPY / chapter)
+        print(f"  {time.monotonic() - started:.0f} s", flush=True)
+    if options.in_place:
+        for chapter in chapters():
+            shutil.copy(COPY / chapter, ROOT / chapter)
+
+
+if __name__ == "__main__":
+    main()
