@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganlib import cli, losses, recording, runs, training
+from ganlib import cli, commands, losses, recording, runs, sampling, training
 from ganlib.cli import main
 from ganlib.training import TrainingConfig
 
@@ -54,9 +54,7 @@ def refused(capsys, arguments, *words):
     """``main`` refuses in one line on stderr that holds every one of ``words``."""
     assert main([str(a) for a in arguments]) == 2
     error = capsys.readouterr().err
-    assert (
-        error.startswith("ganlib: ") and error.endswith("\n") and error.count("\n") == 1
-    )
+    assert error.startswith("ganlib: ") and error.endswith("\n") and error.count("\n") == 1
     assert all(word in error for word in words), error
 
 
@@ -68,10 +66,7 @@ def test_every_field_is_an_option_and_explained():
     assert set(cli.FIELD_HELP) == names
     train_parser = cli.build_parser()
     given = [f"--{name.replace('_', '-')}" for name in names - {"interval_samples"}]
-    values = [
-        "1" if option not in ("--loss", "--device", "--dataset") else "x"
-        for option in given
-    ]
+    values = ["1" if option not in ("--loss", "--device", "--dataset") else "x" for option in given]
     pairs = [text for pair in zip(given, values) for text in pair]
     options = train_parser.parse_args(["train", "gan", "--interval-samples", *pairs])
     assert all(hasattr(options, name) for name in names)
@@ -82,27 +77,17 @@ def test_train_show_list_sample_resume(here, capsys):
     said = capsys.readouterr().out
     assert "epoch 1/1" in said and "python -m ganlib sample runs/cgan-seed3" in said
     run = runs.read_run("runs/cgan-seed3")
-    assert (
-        run.config.loss == "mse"
-        and run.config.seed == 3
-        and run.config.train_size == 64
-    )
+    assert run.config.loss == "mse" and run.config.seed == 3 and run.config.train_size == 64
 
     assert main(["list"]) == 0
-    row = next(
-        line
-        for line in capsys.readouterr().out.splitlines()
-        if "runs/cgan-seed3" in line
-    )
+    row = next(line for line in capsys.readouterr().out.splitlines() if "runs/cgan-seed3" in line)
     assert row.split()[1:6] == ["cgan", "mse", "1e-05", "digits", "1/1"]
 
     assert main(["show", "runs/cgan-seed3"]) == 0
     said = capsys.readouterr().out
     low, high = run.losses().range("d_loss")
     assert f"{low:.2f} to {high:.2f}" in said and "latent_dim" in said
-    assert (
-        f"{sum(p.numel() for p in run.generator().parameters()):,} parameters" in said
-    )
+    assert f"{sum(p.numel() for p in run.generator().parameters()):,} parameters" in said
 
     resume = ["train", "cgan", "--resume", "--seed", "3", "--n-epochs", "2"]
     assert main(resume) == 0
@@ -115,24 +100,15 @@ def test_train_show_list_sample_resume(here, capsys):
 
 def test_resumed_from_the_command_line_equals_uninterrupted(tmp_path):
     assert train("gan", tmp_path / "a") == 0
-    assert (
-        main(["train", "gan", "--resume", "--out", f"{tmp_path}/a", "--n-epochs", "2"])
-        == 0
-    )
-    assert (
-        main(["train", "gan", *TINY, "--n-epochs", "2", "--out", f"{tmp_path}/b"]) == 0
-    )
+    assert main(["train", "gan", "--resume", "--out", f"{tmp_path}/a", "--n-epochs", "2"]) == 0
+    assert main(["train", "gan", *TINY, "--n-epochs", "2", "--out", f"{tmp_path}/b"]) == 0
     for name in ("generator.safetensors", "losses.safetensors"):
-        assert (tmp_path / "a" / name).read_bytes() == (
-            tmp_path / "b" / name
-        ).read_bytes()
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_loss_defaults_to_the_papers_and_can_be_chosen(tmp_path):
     assert train("gan", tmp_path / "a") == 0
-    assert (
-        train("cgan", tmp_path / "b", "--loss", "least-squares", "--bn-eps", "0.8") == 0
-    )
+    assert train("cgan", tmp_path / "b", "--loss", "least-squares", "--bn-eps", "0.8") == 0
     assert runs.read_run(tmp_path / "a").config.loss == "bce"
     other = runs.read_run(tmp_path / "b").config
     assert (other.loss, other.bn_eps) == ("least-squares", 0.8)
@@ -157,30 +133,24 @@ def test_sample_npz(trained, tmp_path, model, digit, labels):
         images = stored["images"]
         assert images.shape == (13, 1, 8, 8) and images.dtype == np.float32
         assert np.abs(images).max() <= 1 and images.std() > 0
-        assert (
-            stored["labels"].dtype == np.int64 and stored["labels"].tolist() == labels
-        )
+        assert stored["labels"].dtype == np.int64 and stored["labels"].tolist() == labels
     # The same seed draws the same images, and the label is what decides the digit.
     run = runs.read_run(trained / model)
     z = torch.randn(13, 100, generator=torch.Generator().manual_seed(5))
-    expected = runs.generate(run.generator(), z, torch.tensor(labels), run.conditional)
+    expected = sampling.generate(run.generator(), z, torch.tensor(labels), run.conditional)
     assert np.array_equal(images, expected.numpy())
     assert main([*asked, "5"]) == 0 and out.read_bytes() == first
     assert main([*asked, "6"]) == 0 and out.read_bytes() != first
 
 
-@pytest.mark.parametrize(
-    "n, columns, rows", [(1, 1, 1), (7, 3, 3), (12, 4, 3), (100, 10, 10)]
-)
+@pytest.mark.parametrize("n, columns, rows", [(1, 1, 1), (7, 3, 3), (12, 4, 3), (100, 10, 10)])
 def test_sample_png(trained, tmp_path, n, columns, rows):
     out = tmp_path / "x.PNG"
-    assert (
-        main(["sample", str(trained / "cgan"), "--n", str(n), "--out", str(out)]) == 0
-    )
+    assert main(["sample", str(trained / "cgan"), "--n", str(n), "--out", str(out)]) == 0
     sheet = np.array(Image.open(out))
     assert sheet.shape == (rows * 8, columns * 8) and sheet.dtype == np.uint8
-    cells = runs.from_sheet(sheet, 8)
-    images, _ = cli.sample(runs.read_run(trained / "cgan"), n, 0)
+    cells = sampling.from_sheet(sheet, 8)
+    images, _ = commands.sample(runs.read_run(trained / "cgan"), n, 0)
     assert torch.allclose(cells[:n], images, atol=1 / 255)
     assert (cells[n:] == -1).all()
 
@@ -198,9 +168,7 @@ def test_help_in_a_process_of_its_own():
     asked = [sys.executable, "-m", "ganlib", "--help"]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stderr == ""
-    assert all(
-        name in done.stdout for name in ("train", "sample", "list", "show", "record")
-    )
+    assert all(name in done.stdout for name in ("train", "sample", "list", "show", "record"))
 
 
 def test_alone_prints_help(capsys):
@@ -218,9 +186,9 @@ def test_record_trains_packs_and_skips(here, monkeypatch, capsys):
         device="cpu",
     )
     recipes = {"one": small, "two": replace(small, model="cgan", loss="mse")}
-    for room in (cli, recording):
+    for room in (commands, recording):
         monkeypatch.setattr(room, "RECIPES", recipes)
-    for room in (cli, recording, runs):
+    for room in (commands, recording, runs):
         monkeypatch.setattr(room, "RECORDED", here / "recorded")
     assert main(["record", "one", "--device", "cpu"]) == 0
     assert runs.recorded_names() == ["one"]
@@ -228,9 +196,7 @@ def test_record_trains_packs_and_skips(here, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert runs.recorded_names() == ["one", "two"] and "one is recorded already" in said
     assert not (here / "recorded" / "two" / "checkpoint.safetensors").exists()
-    assert (
-        main(["sample", "two", "--digit", "7", "--n", "4", "--out", "seven.png"]) == 0
-    )
+    assert main(["sample", "two", "--digit", "7", "--n", "4", "--out", "seven.png"]) == 0
     assert Image.open("seven.png").size == (16, 16)
     assert main(["list"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
@@ -297,9 +263,7 @@ def test_ctrl_c_keeps_finished_epochs(tmp_path, monkeypatch, capsys):
 def test_bad_input_is_one_line_and_leaves_nothing(here, capsys, arguments, words):
     (here / "file.txt").write_text("")
     asked = arguments.split()
-    if (
-        asked[0] == "train" and len(asked) > 1
-    ):  # small, should it not be refused; asked last wins
+    if asked[0] == "train" and len(asked) > 1:  # small, should it not be refused; asked last wins
         asked = [*asked[:2], *TINY, "--n-epochs", "1", *asked[2:]]
     refused(capsys, asked, words)
     assert [path for path in here.rglob("*") if path.is_file()] == [here / "file.txt"]
@@ -326,9 +290,7 @@ def test_a_device_that_is_not_here(here, capsys):
         ("cgan", "--out file.txt/x.npz", "can not write"),
     ],
 )
-def test_bad_samples_are_one_line_and_leave_nothing(
-    here, trained, capsys, model, options, words
-):
+def test_bad_samples_are_one_line_and_leave_nothing(here, trained, capsys, model, options, words):
     (here / "file.txt").write_text("")
     (here / "folder.png").mkdir()
     refused(capsys, ["sample", trained / model, *options.split()], words)
@@ -359,9 +321,7 @@ def test_damaged_runs(trained, tmp_path, capsys):
             (folder / path.name).write_bytes(path.read_bytes())
         (folder / name).write_bytes((folder / name).read_bytes()[:100])
     out = tmp_path / "x.npz"
-    refused(
-        capsys, ["sample", tmp_path / "generator.safetensors", "--out", out], "damaged"
-    )
+    refused(capsys, ["sample", tmp_path / "generator.safetensors", "--out", out], "damaged")
     refused(capsys, ["show", tmp_path / "losses.safetensors"], "damaged")
     again = ["train", "cgan", "--resume", "--n-epochs", "2", "--out"]
     refused(capsys, [*again, tmp_path / "checkpoint.safetensors"], "damaged")
@@ -380,9 +340,7 @@ def test_a_loss_that_stops_being_a_number(tmp_path, monkeypatch, capsys, epochs)
 
     def diverges(scores):
         calls.append(1)
-        return losses.bce_generator(scores) * (
-            1 if len(calls) <= 2 * epochs + 1 else float("nan")
-        )
+        return losses.bce_generator(scores) * (1 if len(calls) <= 2 * epochs + 1 else float("nan"))
 
     loss = losses.BCE._replace(generator=diverges)
     monkeypatch.setitem(losses.LOSSES, "bce", loss)
@@ -391,9 +349,7 @@ def test_a_loss_that_stops_being_a_number(tmp_path, monkeypatch, capsys, epochs)
     if epochs:  # what was good is kept
         run = runs.read_run(tmp_path / "run")
         assert run.epochs_done == 1 and run.losses().values.isfinite().all()
-        assert all(
-            value.isfinite().all() for value in run.generator().state_dict().values()
-        )
+        assert all(value.isfinite().all() for value in run.generator().state_dict().values())
     else:
         assert not list(tmp_path.iterdir())
 
@@ -402,6 +358,6 @@ def test_a_bug_shows_its_traceback(monkeypatch):
     def broken(name):
         raise KeyError(name)
 
-    monkeypatch.setattr(cli, "find_run", broken)
+    monkeypatch.setattr(commands, "find_run", broken)
     with pytest.raises(KeyError):
         main(["show", "gan"])

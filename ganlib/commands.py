@@ -1,0 +1,285 @@
+"""What the command line does: train, sample, list, show and record.
+
+Each command takes its parsed options and returns an exit code; what was asked wrongly is raised
+as one of EXPECTED, whose message is one line that says what would be right.
+"""
+
+import argparse
+import io
+import math
+import sys
+import time
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from ganlib import data, networks
+from ganlib.recording import RECIPES, pack
+from ganlib.runs import (
+    RECORDED,
+    Run,
+    RunError,
+    find_run,
+    networks_for,
+    read_run,
+    recorded_names,
+    train_run,
+    write_whole,
+)
+from ganlib.sampling import generate, png, to_sheet
+from ganlib.training import TrainingConfig, TrainingDiverged, choose_device
+
+# What may go wrong without a bug: told in one line. Anything else shows its traceback.
+EXPECTED = (ValueError, RunError, data.DataUnavailable, TrainingDiverged, PermissionError)
+
+WORKSPACE = Path("runs")  # where own runs go, unless said otherwise
+PAPER_LOSS = {"gan": "bce", "cgan": "mse"}  # the paper trains each model with its own loss
+
+
+# --- train ---------------------------------------------------------------------------------------
+
+
+def train_command(options: argparse.Namespace) -> int:
+    networks.family(options.model)
+    given = {f.name: getattr(options, f.name) for f in fields(TrainingConfig) if f.name in options}
+    folder = Path(options.out or WORKSPACE / f"{options.model}-seed{given.get('seed', 0)}")
+    resume = "resume" in options
+    if resume:
+        stored = asdict(read_run(folder).config)
+    else:
+        stored = {"loss": PAPER_LOSS.get(options.model, TrainingConfig.loss)}
+    config = TrainingConfig(**stored | given)
+    again = f"python -m ganlib train {options.model} --resume --out {folder}"
+    if not follow(folder, config, resume, again):
+        return 130
+    run = read_run(folder)
+    print(f"{folder}: {run.epochs_done} epochs in {duration(run.made['seconds'])}")
+    print(f"sample from it: python -m ganlib sample {folder} --n 100 --out samples.png")
+    return 0
+
+
+def follow(folder: Path, config: TrainingConfig, resume: bool, again: str) -> bool:
+    """Train a run, showing how it goes; False if Ctrl-C stopped it (``again`` resumes it).
+
+    A terminal shows one bar over all iterations; a log file gets a line an epoch.
+    """
+    choose_device(config.device)
+    dataset = data.load(config.dataset, "train", config.img_size, size=config.train_size)
+    done = read_run(folder).epochs_done if resume else 0
+    iterations = math.ceil(math.ceil(len(dataset) / config.batch_size) / config.d_steps)
+    started, first = time.monotonic(), done
+    fresh = not (folder / "config.json").exists()
+    with tqdm(
+        total=max(config.n_epochs, done) * iterations,
+        initial=done * iterations,
+        unit="it",
+        disable=None,  # unless stderr is a terminal
+    ) as bar:
+        try:
+            for epoch in train_run(
+                folder,
+                config,
+                dataset,
+                resume=resume,
+                on_iteration=lambda _: bar.update(),
+            ):
+                done = epoch.number
+                g_loss, d_loss, _, _, d_real, _ = epoch.losses.mean(dim=0).tolist()
+                where = f"epoch {done}/{config.n_epochs}"
+                how = f"G {g_loss:.3f}, D {d_loss:.3f}, D(x) {d_real:.2f}"
+                bar.set_description_str(where, refresh=False)
+                bar.set_postfix_str(how)
+                if bar.disable:
+                    pace = (time.monotonic() - started) / (done - first)
+                    left = duration(pace * (config.n_epochs - done))
+                    print(f"{where}: {how}, about {left} left", flush=True)
+        except KeyboardInterrupt:
+            bar.close()
+            print(
+                f"ganlib: stopped; {done} finished epochs are kept, go on with: {again}",
+                file=sys.stderr,
+            )
+            return False
+        except EXPECTED:
+            if fresh and done == 0:
+                discard(folder)
+            raise
+    return True
+
+
+def discard(folder: Path) -> None:
+    """Remove what a run wrote that failed before its first epoch was done: no result, no debris."""
+    if not folder.is_dir():
+        return
+    for sheet in (folder / "samples").glob("*.png"):
+        sheet.unlink()
+    (folder / "config.json").unlink(missing_ok=True)
+    for empty in (folder / "samples", folder):
+        if empty.is_dir() and not any(empty.iterdir()):
+            empty.rmdir()
+
+
+# --- sample --------------------------------------------------------------------------------------
+
+
+def sample_command(options: argparse.Namespace) -> int:
+    out = Path(options.out)
+    if out.suffix.lower() not in (".npz", ".png"):
+        raise ValueError(f"--out must end in .npz or .png, not {options.out!r}")
+    if options.n < 1:
+        raise ValueError(f"--n must be at least 1, not {options.n}")
+    if not 0 <= options.seed < 2**63:
+        raise ValueError(f"--seed must be at least 0 and below 2**63, not {options.seed}")
+    if options.digit is not None and not 0 <= options.digit <= 9:
+        raise ValueError(f"--digit must be 0 to 9, not {options.digit}")
+    run = find_run(options.run)
+    images, labels = sample(run, options.n, options.seed, options.digit)
+    if out.suffix.lower() == ".png":
+        write_whole(out, png(nearly_square(images)))
+    else:
+        buffer = io.BytesIO()
+        np.savez(buffer, images=images.numpy(), labels=labels.numpy())
+        write_whole(out, buffer.getvalue())
+    kind = "images" if options.digit is None else f"images of {options.digit}"
+    print(f"{out}: {options.n} {kind} by {run.name}, {run.epochs_done} epochs")
+    return 0
+
+
+def sample(
+    run: Run, n: int, seed: int, digit: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """``n`` images by the run's generator, (n, 1, H, W) float32 in [-1, 1], and their labels (n,).
+
+    A conditional run draws ``digit``, or 0 to 9 in turn; for any other run the labels are -1.
+    Raises ValueError if a digit is asked of an unconditional run.
+    """
+    if digit is not None and not run.conditional:
+        raise ValueError(
+            f"{run.name} is a {networks.family(run.config.model).title} that knows no labels: "
+            "leave --digit out, or sample a conditional run"
+        )
+    z = torch.randn(n, run.config.latent_dim, generator=torch.Generator().manual_seed(seed))
+    labels = torch.arange(n) % 10 if digit is None else torch.full((n,), digit)
+    generator = run.generator()
+    # In parts, so that a great many images need no great memory for the layers between.
+    parts = [
+        generate(generator, *part, run.conditional)
+        for part in zip(z.split(4096), labels.split(4096))
+    ]
+    return torch.cat(parts), labels if run.conditional else torch.full((n,), -1)
+
+
+def nearly_square(images: torch.Tensor) -> np.ndarray:
+    """Images (N, 1, H, W) on a grey sheet, row by row; cells that are left over are black."""
+    columns = math.ceil(math.sqrt(len(images)))
+    missing = -len(images) % columns
+    blank = torch.full((missing, *images.shape[1:]), -1.0)
+    return to_sheet(torch.cat([images, blank]), columns)
+
+
+# --- list, show ----------------------------------------------------------------------------------
+
+
+def list_command(options: argparse.Namespace) -> int:
+    folder = Path(options.folder)
+    if not folder.is_dir() and folder != WORKSPACE:
+        raise ValueError(f"{folder} is no folder: name one that holds runs")
+    named = [(name, RECORDED / name) for name in recorded_names()]
+    named += [(str(path.parent), path.parent) for path in sorted(folder.glob("*/config.json"))]
+    rows = [("run", "model", "loss", "bn_eps", "data set", "epochs", "time", "device")]
+    damaged = []
+    for name, path in named:
+        try:
+            rows.append(table_row(name, read_run(path)))
+        except RunError as error:
+            damaged.append(str(error))
+    if len(rows) > 1:
+        print(table(rows))
+    elif not damaged:
+        print("no runs yet: python -m ganlib train gan makes one")
+    for line in damaged:
+        print(f"not listed: {line}")
+    return 0
+
+
+def table_row(name: str, run: Run) -> tuple[str, ...]:
+    config, made = run.config, run.made
+    epochs = f"{run.epochs_done}/{config.n_epochs}"
+    how = (config.model, config.loss, f"{config.bn_eps:g}", config.dataset, epochs)
+    return (name, *how, duration(made["seconds"]), made["device"])
+
+
+def table(rows: list[tuple[str, ...]]) -> str:
+    """Rows of text with each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def show_command(options: argparse.Namespace) -> int:
+    run = find_run(options.run)
+    generator, discriminator = (networks.n_parameters(n) for n in networks_for(run.config))
+    size = sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file())
+    made = run.made
+    took = f"{duration(made['seconds'])} on {made['device']}, torch {made['torch']}"
+    rows = [
+        ("run", str(run.folder)),
+        ("trained", f"{run.epochs_done} of {run.config.n_epochs} epochs, {took}"),
+    ]
+    if run.epochs_done:
+        losses = run.losses()
+        for label, column in (("G loss", "g_loss"), ("D loss", "d_loss")):
+            low, high = losses.range(column)
+            rows.append(
+                (
+                    label,
+                    f"{low:.2f} to {high:.2f} over {losses.epoch_ends[-1]:,} iterations",
+                )
+            )
+    rows += [
+        ("generator", f"{generator:,} parameters"),
+        ("discriminator", f"{discriminator:,} parameters"),
+        ("folder", f"{size:,} bytes"),
+        ("samples of", "epochs " + ", ".join(map(str, run.sample_epochs()))),
+    ]
+    print(table(rows))
+    print("\nconfiguration")
+    print(table([(f"  {name}", str(value)) for name, value in asdict(run.config).items()]))
+    return 0
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 9.4 s, 12 min, 2 h 05 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+# --- record --------------------------------------------------------------------------------------
+
+
+def record_command(options: argparse.Namespace) -> int:
+    for name in options.names:
+        if name not in RECIPES:
+            raise ValueError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
+    names = options.names or [name for name in RECIPES if name not in recorded_names()]
+    for name in RECIPES:
+        if not options.names and name not in names:
+            print(f"{name} is recorded already; name it to record it again")
+    for name in names:
+        folder = Path(options.workspace) / name
+        config = replace(RECIPES[name], device=options.device)
+        resume = (folder / "config.json").exists()
+        print(
+            f"{name}: {'going on with' if resume else 'training into'} {folder}",
+            flush=True,
+        )
+        if not follow(folder, config, resume, "python -m ganlib record"):
+            return 130
+        packed = pack(read_run(folder))
+        print(f"{name}: recorded in {packed.folder}")
+    return 0
