@@ -5,6 +5,7 @@ line on stderr that says what would be right, exit code 2, and no half-written f
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import fields
@@ -55,7 +56,12 @@ def main(argv: list[str] | None = None) -> int:
         if options.command is None:
             parser.print_help()
             return 2
-        return options.command(options)
+        code = options.command(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
+        return 0
     except EXPECTED as error:
         print("ganlib:", " ".join(str(error).split()), file=sys.stderr)
         return 2
