@@ -10,6 +10,9 @@ import torch
 from ganlib import data, runs
 from ganlib.training import TrainingConfig
 
+# Everything here is tiny: a second thread only waits, and on a busy machine waits long.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):

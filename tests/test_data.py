@@ -157,7 +157,7 @@ def test_to_keeps_everything_but_the_device(digits):
 
 
 def write_mnist(folder, kind: str = "MNIST", n_train: int = 12, n_test: int = 5, first: int = 0):
-    """A tiny MNIST in the original format: image i is all of grey ``first`` + i, labelled i % 10."""
+    """A tiny MNIST in its own format: image i is all grey ``first`` + i, and labelled i % 10."""
     raw = folder / kind / "raw"
     raw.mkdir(parents=True)
     for part, n in (("train", n_train), ("t10k", n_test)):

@@ -1,0 +1,511 @@
+"""Runs on disk: killed and resumed they end the same, and damaged ones say so."""
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import child_environment, same_tensors, tiny_config
+from safetensors.torch import load_file, save_file
+
+from ganlib import runs
+from ganlib.data import DigitImages
+from ganlib.runs import RunError, read_run, train_run, write_whole
+from ganlib.sampling import fixed_z, generate, to_sheet
+from ganlib.training import LOGGED, TrainingDiverged
+
+both_models = pytest.mark.parametrize("model", ["gan", "cgan"])
+
+
+def contents(folder: Path) -> dict[str, object]:
+    """Every file of a run, as bytes, without the one thing that two equal runs differ in: time."""
+    found: dict[str, object] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir():
+            continue
+        name = str(path.relative_to(folder))
+        found[name] = path.read_bytes()
+        if path.name == "config.json":
+            found[name] = json.loads(found[name])
+            del found[name]["made"]["seconds"]
+        if path.name == "checkpoint.safetensors":
+            tensors = load_file(path)
+            del tensors["seconds"]
+            found[name] = {
+                key: (value.dtype, value.shape, value.numpy().tobytes())
+                for key, value in tensors.items()
+            }
+    return found
+
+
+def finish(folder: Path, config, digits, **options) -> None:
+    """Train or go on, whichever the folder needs, to the end."""
+    for _ in train_run(folder, config, digits, resume=(folder / "config.json").exists(), **options):
+        pass
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Path:
+    """A copy of a finished run, free to be damaged."""
+    return Path(shutil.copytree(finished.folder, tmp_path / finished.name))
+
+
+# --- Files, whole or not at all ------------------------------------------------------------------
+
+
+def test_a_file_is_written_in_place_of_the_old_one(tmp_path):
+    path = tmp_path / "new" / "folder" / "file.bin"
+    for content in (b"old", b"new"):
+        write_whole(path, content)
+        assert path.read_bytes() == content
+    assert os.listdir(path.parent) == ["file.bin"]
+
+
+def test_a_write_that_ends_halfway_leaves_the_old_file_and_nothing_else(tmp_path):
+    """Really cut: this process may write files of 1,000 bytes for a moment, as on a full disk."""
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "file.bin"
+    write_whole(path, b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(RunError, match=r"can not write .*file\.bin: File too large"):
+            write_whole(path, bytes(5000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file.bin"]
+
+
+def test_a_file_that_can_not_be_put_in_place_leaves_the_old_one(monkeypatch, tmp_path):
+    path = tmp_path / "file.bin"
+    write_whole(path, b"old")
+
+    def denied(*arguments):
+        raise OSError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", denied)
+    with pytest.raises(RunError, match=r"can not write .*file\.bin: Permission denied"):
+        write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file.bin"]
+
+
+def test_a_folder_that_can_not_be_written_is_a_run_error(tmp_path, digits):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="can not write "):
+        write_whole(tmp_path / "file" / "deeper" / "config.json", b"")
+    with pytest.raises(RunError, match="can not write .*: Not a directory"):
+        next(train_run(tmp_path / "file" / "run", tiny_config(), digits))
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+# --- A finished run ------------------------------------------------------------------------------
+
+
+def test_a_finished_run_has_all_its_files(finished):
+    assert set(contents(finished.folder)) == {
+        "config.json",
+        "losses.safetensors",
+        "generator.safetensors",
+        "checkpoint.safetensors",
+        *(f"samples/epoch_{epoch:04d}.png" for epoch in (0, 1, 2)),
+        *(f"weights/epoch_{epoch:04d}.safetensors" for epoch in (1, 2)),
+    }
+
+
+def test_a_finished_run_reads_back_as_it_was_asked_for(finished):
+    assert finished.config == tiny_config(finished.name)
+    assert finished.epochs_done == finished.config.n_epochs
+    assert finished.conditional == (finished.name == "cgan")
+    assert finished.sample_epochs() == [0, 1, 2]
+    assert set(finished.made) == {"seconds", "device", "torch"}
+
+
+def test_every_iteration_is_in_the_losses(finished):
+    stored = load_file(finished.folder / "losses.safetensors")
+    assert stored["losses"].shape == (6, len(LOGGED))
+    history = finished.losses()
+    assert history.epoch_ends.tolist() == [3, 6]
+    values = stored["losses"][:, :2]
+    assert history.range("g_loss", "d_loss") == (float(values.min()), float(values.max()))
+
+
+def test_the_sheet_is_what_the_saved_generator_draws(finished):
+    images = generate(finished.generator(), *fixed_z(finished.config), finished.conditional)
+    assert np.array_equal(finished.sheet(2), to_sheet(images))
+    assert finished.samples(2).shape == (100, 1, 8, 8)
+    torch.testing.assert_close(finished.samples(2), images, rtol=0, atol=0.5 / 127.5 + 1e-6)
+    assert not np.array_equal(finished.sheet(0), finished.sheet(2))  # it learned something
+
+
+def test_the_generator_comes_in_evaluation_mode(finished):
+    generator = finished.generator()
+    assert not generator.training
+    latest = load_file(finished.folder / "generator.safetensors")
+    assert same_tensors(generator.state_dict(), latest)
+    assert same_tensors(load_file(finished.folder / "weights/epoch_0002.safetensors"), latest)
+
+
+def test_interval_samples_are_kept_if_asked_for(tmp_path, digits):
+    config = tiny_config(interval_samples=True, sample_interval=2)
+    finish(tmp_path / "run", config, digits)
+    kept = sorted(path.name for path in (tmp_path / "run/samples").glob("iteration_*"))
+    assert kept == [f"iteration_{i:07d}.png" for i in (2, 4, 6)]
+    assert read_run(tmp_path / "run").sample_epochs() == [0, 1, 2]
+
+
+def test_looking_on_does_not_change_the_run(tmp_path, digits, finished):
+    """Interval samples and a caller that draws random numbers leave no trace in the result."""
+    config = tiny_config(finished.name, interval_samples=True, sample_interval=1)
+    for _ in train_run(tmp_path / "run", config, digits):
+        torch.rand(5)
+    mine = load_file(tmp_path / "run/generator.safetensors")
+    assert same_tensors(mine, load_file(finished.folder / "generator.safetensors"))
+
+
+def test_networks_for_a_configuration_follow_its_seed_alone():
+    before = torch.get_rng_state()
+    one = runs.networks_for(tiny_config(seed=1))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    again, other = runs.networks_for(tiny_config(seed=1)), runs.networks_for(tiny_config(seed=2))
+    for mine, same, different in zip(one, again, other):
+        assert same_tensors(mine.state_dict(), same.state_dict())
+        assert not same_tensors(mine.state_dict(), different.state_dict())
+
+
+# --- Killed and resumed --------------------------------------------------------------------------
+
+
+@both_models
+def test_stopped_after_any_epoch_and_resumed_equals_uninterrupted(tmp_path, digits, model):
+    config = tiny_config(model, n_epochs=3)
+    finish(tmp_path / "whole", config, digits)
+    for stop in (1, 2):
+        folder = tmp_path / f"stopped{stop}"
+        for epoch in train_run(folder, config, digits):
+            if epoch.number == stop:
+                break
+        assert read_run(folder).epochs_done == stop
+        torch.rand(100)  # what was drawn in between does not matter
+        numbers = [epoch.number for epoch in train_run(folder, config, digits, resume=True)]
+        assert numbers == list(range(stop + 1, 4))
+        assert contents(folder) == contents(tmp_path / "whole")
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the library may catch it."""
+
+
+def test_killed_around_any_write_and_resumed_equals_uninterrupted(
+    monkeypatch, tmp_path, digits, finished
+):
+    """A kill just before (gan) or after (cgan) each file is put in its place, one by one."""
+    when = {"gan": "before", "cgan": "after"}[finished.name]
+    expected, config = contents(finished.folder), tiny_config(finished.name)
+    writes = 0
+    for kill_at in itertools.count():
+        folder, count = tmp_path / f"killed{kill_at}", itertools.count()
+
+        def deadly(path, content, count=count, kill_at=kill_at):
+            number = next(count)
+            if number == kill_at and when == "before":
+                raise Killed
+            write_whole(path, content)
+            if number == kill_at:
+                raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(runs, "write_whole", deadly)
+            try:
+                finish(folder, config, digits)
+            except Killed:
+                writes += 1
+            else:
+                break
+        finish(folder, config, digits)
+        assert contents(folder) == expected, f"killed {when} write {kill_at}"
+        shutil.rmtree(folder)
+    # config.json and a sheet, then six files for each of two epochs
+    assert writes == 14
+
+
+CHILD = """
+import sys, time
+import torch
+from ganlib import data, runs
+from ganlib.training import TrainingConfig
+
+folder, deadly, threads, settings = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+torch.set_num_threads(threads)
+config = TrainingConfig(**__import__("json").loads(settings))
+
+def wait_for_the_kill(players):
+    if players.iteration == deadly:
+        print("now", flush=True)
+        time.sleep(60)
+
+digits = data.load(config.dataset, img_size=config.img_size, size=config.train_size)
+for epoch in runs.train_run(folder, config, digits, on_iteration=wait_for_the_kill):
+    pass
+"""
+
+
+@pytest.mark.slow
+@both_models
+def test_kill_minus_nine_in_the_middle_of_an_epoch(tmp_path, digits, model):
+    """A real process, really killed, in the second of the three batches of epoch 3 of 4."""
+    config = tiny_config(model, n_epochs=4)
+    folder, threads = tmp_path / "killed", str(torch.get_num_threads())
+    command = [sys.executable, "-c", CHILD, str(folder), "8", threads, json.dumps(asdict(config))]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment())
+    try:
+        assert child.stdout.readline() == b"now\n"
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+    assert child.returncode == -signal.SIGKILL
+    assert read_run(folder).epochs_done == 2
+    finish(folder, config, digits)
+    finish(tmp_path / "whole", config, digits)
+    assert contents(folder) == contents(tmp_path / "whole")
+
+
+def test_resuming_a_finished_run_does_nothing(copy, digits):
+    before = contents(copy)
+    assert list(train_run(copy, tiny_config(copy.name), digits, resume=True)) == []
+    assert contents(copy) == before
+
+
+def test_a_finished_run_can_go_on_for_more_epochs(copy, tmp_path, digits):
+    config = tiny_config(copy.name, n_epochs=3)
+    finish(copy, config, digits)
+    assert read_run(copy).epochs_done == 3
+    finish(tmp_path / "whole", config, digits)
+    assert contents(copy) == contents(tmp_path / "whole")
+
+
+def test_resuming_with_another_configuration_is_refused_by_name(copy, digits):
+    before = contents(copy)
+    changes = {"lr": 0.1, "seed": 7, "bn_eps": 0.8, "batch_size": 16, "train_size": 60}
+    for name, value in changes.items():
+        config = replace(tiny_config(copy.name), **{name: value})
+        with pytest.raises(RunError, match=f"holds another run .{name} .*, not {value}"):
+            next(train_run(copy, config, digits, resume=True))
+    assert contents(copy) == before
+
+
+def test_a_folder_with_a_run_is_not_trained_over(copy, tmp_path, digits):
+    before = contents(copy)
+    with pytest.raises(RunError, match="it holds a run: resume it or go elsewhere"):
+        next(train_run(copy, tiny_config(copy.name), digits))
+    assert contents(copy) == before
+    with pytest.raises(RunError, match="it holds no run to resume"):
+        next(train_run(tmp_path / "nothing", tiny_config(), digits, resume=True))
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_diverged_run_keeps_its_good_epochs(tmp_path, digits):
+    def spoil(players):
+        if players.iteration == 4:
+            with torch.no_grad():
+                players.discriminator.layers[-1].bias.fill_(float("nan"))
+
+    config, folder = tiny_config(n_epochs=3), tmp_path / "run"
+    with pytest.raises(TrainingDiverged, match="in epoch 2, iteration 2"):
+        finish(folder, config, digits, on_iteration=spoil)
+    run = read_run(folder)
+    assert run.epochs_done == 1 and run.sample_epochs() == [0, 1]
+    assert all(value.isfinite().all() for value in run.generator().state_dict().values())
+    finish(folder, config, digits)  # without the spoiler it goes on from there
+    finish(tmp_path / "whole", config, digits)
+    assert contents(folder) == contents(tmp_path / "whole")
+
+
+# --- Missing, damaged, of another version --------------------------------------------------------
+
+# What reads each file, so that a damaged one is noticed.
+READERS = {
+    "config.json": lambda folder: read_run(folder),
+    "losses.safetensors": lambda folder: read_run(folder).losses(),
+    "generator.safetensors": lambda folder: read_run(folder).generator(),
+    "samples/epoch_0002.png": lambda folder: read_run(folder).sheet(2),
+    "checkpoint.safetensors": None,  # read by resuming
+}
+
+
+def read(folder: Path, file: str, digits: DigitImages) -> None:
+    if READERS[file]:
+        READERS[file](folder)
+    else:
+        next(train_run(folder, tiny_config(folder.name, n_epochs=3), digits, resume=True))
+
+
+def one_line(caught) -> str:
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 500
+    return message
+
+
+@pytest.mark.parametrize("file", READERS)
+def test_a_missing_file_is_a_run_error(copy, digits, file):
+    (copy / file).unlink()
+    before = contents(copy)
+    with pytest.raises(RunError) as caught:
+        read(copy, file, digits)
+    message = one_line(caught)
+    assert str(copy) in message or f"the run {copy.name}" in message
+    assert contents(copy) == before  # a run that lost its checkpoint is not started over
+
+
+@pytest.mark.parametrize("file", READERS)
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.7, 0.95])
+def test_a_truncated_file_is_a_run_error(copy, digits, file, share):
+    whole = (copy / file).read_bytes()
+    (copy / file).write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(RunError) as caught:
+        read(copy, file, digits)
+    message = one_line(caught)
+    assert Path(file).name in message and ("damaged" in message or "no run" in message)
+
+
+def test_a_sheet_cut_anywhere_is_whole_or_an_error(copy):
+    """Never a picture with a part missing."""
+    path = copy / "samples" / "epoch_0002.png"
+    whole, sheet, run = path.read_bytes(), read_run(copy).sheet(2), read_run(copy)
+    refused = 0
+    for kept in range(0, len(whole), 11):
+        path.write_bytes(whole[:kept])
+        try:
+            assert np.array_equal(run.sheet(2), sheet)
+        except RunError:
+            refused += 1
+    assert refused * 11 > 0.9 * len(whole)
+
+
+@pytest.mark.parametrize("file", READERS)
+def test_a_file_of_something_else_is_a_run_error(copy, digits, file):
+    (copy / file).write_bytes(b"<html>not found</html>" * 200)
+    with pytest.raises(RunError):
+        read(copy, file, digits)
+
+
+def change_config(folder: Path, **changes) -> None:
+    path = folder / "config.json"
+    stored = json.loads(path.read_text())
+    for key, value in changes.items():
+        (stored["config"] if key in stored["config"] or key == "extra" else stored)[key] = value
+    path.write_text(json.dumps(stored))
+
+
+def test_a_run_of_another_version_is_refused(copy):
+    change_config(copy, format=runs.FORMAT + 1)
+    with pytest.raises(RunError, match=f"format {runs.FORMAT + 1}, this ganlib reads format"):
+        read_run(copy)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"extra": 1},
+        {"lr": -1},
+        {"batch_size": "64"},
+        {"device": None},
+        {"model": "dcgan"},
+        {"config": []},
+        {"config": None},
+        {"epochs_done": "many"},
+        {"epochs_done": None},
+    ],
+    ids=str,
+)
+def test_a_configuration_with_other_fields_or_values_is_a_run_error(copy, changes):
+    change_config(copy, **changes)
+    with pytest.raises(RunError, match=r"config\.json is damaged or of another version") as caught:
+        read_run(copy)
+    one_line(caught)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "3", "null", '{"format": 1}', "\xff"])
+def test_a_configuration_that_is_other_json_is_a_run_error(copy, text):
+    (copy / "config.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(RunError):
+        read_run(copy)
+
+
+def test_weights_of_another_model_are_refused(copy, digits):
+    changes = (
+        {"img_size": 16},
+        {"latent_dim": 9},
+        {"model": {"gan": "cgan", "cgan": "gan"}[copy.name]},
+    )
+    for change in changes:
+        change_config(copy, **asdict(tiny_config(copy.name)) | change)
+        with pytest.raises(RunError, match="of another model than its config"):
+            read_run(copy).generator()
+        config = replace(read_run(copy).config, n_epochs=3)
+        with pytest.raises(RunError, match="of another model than its config"):
+            next(train_run(copy, config, digits, resume=True))
+    change_config(copy, img_size=16)
+    with pytest.raises(RunError, match="is no sheet of this run"):
+        read_run(copy).sheet(2)
+
+
+@pytest.mark.parametrize("prefix", ["generator.", "d_optimizer.", "g_optimizer.3.", "epoch"])
+def test_a_checkpoint_without_all_its_parts_is_refused(copy, digits, prefix):
+    """Above all: an optimiser without its state would go on, silently, with another training."""
+    path = copy / "checkpoint.safetensors"
+    kept = {key: value for key, value in load_file(path).items() if not key.startswith(prefix)}
+    save_file(kept, path)
+    with pytest.raises(RunError):
+        next(train_run(copy, tiny_config(copy.name, n_epochs=3), digits, resume=True))
+
+
+def test_losses_shorter_than_the_checkpoint_are_refused(copy, digits):
+    path = copy / "losses.safetensors"
+    stored = load_file(path)
+    save_file(stored | {"losses": stored["losses"][:4].clone()}, path)
+    with pytest.raises(RunError, match="not those of its checkpoint"):
+        next(train_run(copy, tiny_config(copy.name, n_epochs=3), digits, resume=True))
+
+
+def test_losses_that_hold_something_else_are_refused(copy):
+    save_file({"weights": torch.zeros(3)}, copy / "losses.safetensors")
+    with pytest.raises(RunError, match="does not hold a run's losses"):
+        read_run(copy).losses()
+
+
+def test_an_epoch_without_samples_says_which_there_are(finished):
+    with pytest.raises(RunError, match="kept no samples of epoch 77: it has 0, 1, 2"):
+        finished.sheet(77)
+
+
+# --- Finding a run -------------------------------------------------------------------------------
+
+
+def test_a_run_is_found_by_its_folder(finished):
+    for name in (finished.folder, str(finished.folder)):
+        assert runs.find_run(name) == finished
+
+
+def test_a_recorded_run_is_found_by_its_name(monkeypatch, finished):
+    monkeypatch.setattr(runs, "RECORDED", finished.folder.parent)
+    assert runs.recorded_names() == [finished.name]
+    assert runs.find_run(finished.name) == finished
+    with pytest.raises(RunError, match=f"no run called 'best': recorded runs are {finished.name}"):
+        runs.find_run("best")
+
+
+def test_a_folder_without_a_run_is_a_run_error(tmp_path):
+    with pytest.raises(RunError, match="is not a run: it has no config.json"):
+        runs.find_run(tmp_path)
