@@ -1,0 +1,221 @@
+"""The recipes, how a run is packed small, and the runs that ship with the package."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import same_tensors, tiny_config
+from safetensors.torch import load_file
+
+from ganlib import recording, runs
+from ganlib.recording import RECIPES, half_matrix, pack, record
+from ganlib.runs import RunError, read_run, train_run
+from ganlib.sampling import fixed_z, generate, to_sheet
+from ganlib.training import LOGGED, TrainingConfig
+
+MEGABYTES = 40  # all recorded runs together; a clone should not take long
+
+
+def grey_levels_apart(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return np.abs(left.astype(int) - right.astype(int))
+
+
+# --- The recipes ---------------------------------------------------------------------------------
+
+
+def test_recipes_are_table_1_in_all_but_the_named_differences():
+    table_1 = asdict(TrainingConfig())
+    differences = {
+        name: {key: value for key, value in asdict(recipe).items() if value != table_1[key]}
+        for name, recipe in RECIPES.items()
+    }
+    assert differences == {
+        "gan": {},
+        "gan-eps0.8": {"bn_eps": 0.8},
+        "cgan": {"model": "cgan", "loss": "mse"},
+        "cgan-linear-eps0.8": {"model": "cgan", "loss": "least-squares", "bn_eps": 0.8},
+    }
+    assert (table_1["model"], table_1["loss"], table_1["dataset"]) == ("gan", "bce", "mnist")
+    assert table_1["train_size"] is None and table_1["d_steps"] == 1
+
+
+def test_a_recipe_is_recorded_and_gone_on_with(monkeypatch, tmp_path, digits):
+    recipe = replace(tiny_config(), device="auto")
+    monkeypatch.setitem(RECIPES, "tiny", recipe)
+    for epoch in record("tiny", tmp_path, "cpu"):
+        if epoch.number == 1:
+            break
+    assert [epoch.number for epoch in record("tiny", tmp_path, "cpu")] == [2]
+    run = read_run(tmp_path / "tiny")
+    assert run.config == replace(recipe, device="cpu") and run.epochs_done == 2
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_ones(tmp_path):
+    with pytest.raises(ValueError, match="unknown recipe 'best': choose one of gan, gan-eps0.8"):
+        next(record("best", tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+# --- Packing -------------------------------------------------------------------------------------
+
+
+def test_a_packed_run_is_small_and_says_the_same(finished, tmp_path):
+    packed = pack(finished, tmp_path / "small")
+    files = {str(p.relative_to(packed.folder)) for p in packed.folder.rglob("*") if p.is_file()}
+    assert files == {
+        "config.json",
+        "losses.safetensors",
+        "generator.safetensors",
+        *(f"samples/epoch_{epoch:04d}.png" for epoch in (0, 1, 2)),
+    }
+    assert (packed.config, packed.epochs_done) == (finished.config, finished.epochs_done)
+    assert packed.made == finished.made
+    for epoch in finished.sample_epochs():
+        assert np.array_equal(packed.sheet(epoch), finished.sheet(epoch))
+    history = finished.losses()
+    assert same_tensors(vars(packed.losses()), vars(history))
+    every = load_file(finished.folder / "losses.safetensors")["losses"]
+    for column, name in enumerate(LOGGED):
+        values = every[:, column]
+        assert packed.losses().range(name) == (float(values.min()), float(values.max()))
+
+
+def test_packed_weights_draw_the_same_samples_within_one_grey_level(finished, tmp_path):
+    packed = pack(finished, tmp_path / "small")
+    z, labels = fixed_z(finished.config)
+    before = generate(finished.generator(), z, labels, finished.conditional)
+    after = generate(packed.generator(), z, labels, finished.conditional)
+    assert float((before - after).abs().max()) * 127.5 <= 1
+    assert not torch.equal(before, after)  # half precision was really used
+    sizes = [(r.folder / "generator.safetensors").stat().st_size for r in (finished, packed)]
+    assert sizes[1] < 0.6 * sizes[0]
+
+
+def test_only_matrices_are_halved():
+    halved = half_matrix(torch.ones(3, 4))
+    assert halved.dtype == torch.float16 and halved.shape == (3, 4)
+    for kept in (torch.ones(3), torch.tensor(7), torch.ones(2, 2, dtype=torch.int64)):
+        assert half_matrix(kept) is kept
+
+
+def test_an_unfinished_run_is_not_packed(tmp_path, digits):
+    for _ in train_run(tmp_path / "run", tiny_config(n_epochs=3), digits):
+        break
+    with pytest.raises(RunError, match="stopped at epoch 1 of 3"):
+        pack(read_run(tmp_path / "run"), tmp_path / "small")
+    assert not (tmp_path / "small").exists()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda w: (w * 20).round() / 20, lambda w: w * float("inf"), lambda w: w * float("nan")],
+    ids=["too coarse", "overflow", "not a number"],
+)
+def test_weights_that_do_not_survive_halving_stay_as_they_are(
+    monkeypatch, finished, tmp_path, spoil
+):
+    monkeypatch.setattr(
+        recording, "half_matrix", lambda w: spoil(w) if w.is_floating_point() else w
+    )
+    packed = pack(finished, tmp_path / "whole")
+    files = [run.folder / "generator.safetensors" for run in (finished, packed)]
+    assert same_tensors(*map(load_file, files))
+
+
+def test_a_packed_run_is_not_trained_over(finished, tmp_path, digits):
+    """It has no checkpoint to go on from, and starting it again would write over it."""
+    packed = pack(finished, tmp_path / "small")
+    before = {p: p.read_bytes() for p in packed.folder.rglob("*") if p.is_file()}
+    config = replace(finished.config, n_epochs=3)
+    with pytest.raises(RunError, match=r"no readable checkpoint\.safetensors"):
+        next(train_run(packed.folder, config, digits, resume=True))
+    assert {p: p.read_bytes() for p in packed.folder.rglob("*") if p.is_file()} == before
+
+
+def test_packing_goes_to_the_package_under_the_runs_name(monkeypatch, finished, tmp_path):
+    monkeypatch.setattr(recording, "RECORDED", tmp_path)
+    assert pack(finished).folder == tmp_path / finished.name
+
+
+# --- The runs that ship --------------------------------------------------------------------------
+
+every_recorded_run = pytest.mark.parametrize("name", runs.recorded_names())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_recorded(name):
+    assert name in runs.recorded_names(), f"make record makes it: python -m ganlib record {name}"
+
+
+@every_recorded_run
+def test_a_recorded_run_is_its_recipe_to_the_end(name):
+    run = runs.find_run(name)
+    assert replace(run.config, device="auto") == replace(RECIPES[name], device="auto")
+    assert run.epochs_done == run.config.n_epochs == 200
+    assert tuple(run.sample_epochs()) == runs.SAMPLE_EPOCHS
+    assert run.made["seconds"] > 0 and run.made["device"] and run.made["torch"]
+
+
+@every_recorded_run
+def test_recorded_weights_draw_the_recorded_sheet(name):
+    """One grey level for half precision, one for another processor's rounding."""
+    run = runs.find_run(name)
+    images = generate(run.generator(), *fixed_z(run.config), run.conditional)
+    apart = grey_levels_apart(to_sheet(images), run.sheet(run.epochs_done))
+    assert apart.max() <= 2 and apart.mean() < 0.1
+
+
+@every_recorded_run
+def test_recorded_sheets_are_of_different_epochs(name):
+    run = runs.find_run(name)
+    sheets = [run.sheet(epoch) for epoch in run.sample_epochs()]
+    for one, next_one in zip(sheets, sheets[1:]):
+        assert grey_levels_apart(one, next_one).mean() > 1
+
+
+@every_recorded_run
+def test_recorded_losses_cover_every_iteration_and_keep_their_extremes(name):
+    run = runs.find_run(name)
+    history = run.losses()
+    iterations_an_epoch = 938  # 60,000 images in batches of 64, the last one smaller
+    assert history.epoch_ends.tolist() == [iterations_an_epoch * k for k in range(1, 201)]
+    assert history.epochs.shape == (200, len(LOGGED), 6)
+    assert history.values.isfinite().all() and history.epochs.isfinite().all()
+    epoch_of = (history.iterations - 1) // iterations_an_epoch
+    for column, logged in enumerate(LOGGED):
+        values = history.values[:, column]
+        low, high = history.epoch(logged, "min"), history.epoch(logged, "max")
+        assert (values >= low[epoch_of]).all() and (values <= high[epoch_of]).all()
+        for stat in ("mean", "last", "p05", "p95"):
+            inside = history.epoch(logged, stat)
+            assert (inside >= low).all() and (inside <= high).all()
+    for logged in ("g_loss", "d_loss"):  # the thinned curve reaches the exact extremes
+        values = history.values[:, LOGGED.index(logged)]
+        assert history.range(logged) == (float(values.min()), float(values.max()))
+
+
+@every_recorded_run
+def test_recorded_losses_agree_with_their_loss(name):
+    """d_loss is the mean of its halves; squares on a probability never pass 1."""
+    run = runs.find_run(name)
+    log = dict(zip(LOGGED, run.losses().values.unbind(dim=1)))
+    torch.testing.assert_close(log["d_loss"], (log["d_real_loss"] + log["d_fake_loss"]) / 2)
+    low, high = run.losses().range("g_loss", "d_loss", "d_real_loss", "d_fake_loss")
+    assert low >= 0
+    if run.config.loss == "mse":
+        assert high <= 1
+
+
+@every_recorded_run
+def test_recorded_runs_hold_nothing_but_what_is_read(name):
+    folder = runs.find_run(name).folder
+    kinds = {path.suffix for path in folder.rglob("*") if path.is_file()}
+    assert kinds == {".json", ".safetensors", ".png"}
+    assert not (folder / "checkpoint.safetensors").exists() and not (folder / "weights").exists()
+
+
+def test_recorded_runs_are_small():
+    sizes = [path.stat().st_size for path in Path(runs.RECORDED).rglob("*") if path.is_file()]
+    assert sum(sizes) < MEGABYTES * 1_000_000
