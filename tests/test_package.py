@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
 }
 TALKS = {"cli", "commands"}  # the rooms that may print
-LONGEST = 350  # lines; a longer room is two rooms
+LONGEST = 360  # lines, "about 350"; a longer room is two rooms
 
 
 def tree(name: str) -> ast.Module:
