@@ -53,14 +53,11 @@ class RunError(RuntimeError):
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write ``content`` so that ``path`` always holds either its old or its new bytes, all of them."""
+    """Write ``content`` so that ``path`` holds its old bytes or its new ones, always whole."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        partial.write_bytes(content)
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True) if partial.parent.is_dir() else None
@@ -97,6 +94,14 @@ class Run:
     @property
     def name(self) -> str:
         return self.folder.name
+
+    def __str__(self) -> str:
+        config, minutes = self.config, self.made["seconds"] / 60
+        return (
+            f"{self.name}: {self.epochs_done} epochs of {config.dataset}, loss {config.loss}, "
+            f"bn_eps {config.bn_eps:g}, seed {config.seed}; "
+            f"{minutes:.0f} minutes on {self.made['device']}"
+        )
 
     @property
     def conditional(self) -> bool:

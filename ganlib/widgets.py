@@ -6,7 +6,7 @@ where no kernel runs.
 """
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import ipywidgets
 from IPython.display import Markdown, display
@@ -93,10 +93,11 @@ def digit_and_epoch_sliders(run: Run, digit: int = 3) -> ipywidgets.Widget:
 
 def watch_training(
     players: Players, dataset: DigitImages, config: TrainingConfig, title: str = ""
-) -> Iterator[Epoch]:
+) -> list[Epoch]:
     """Train as :func:`ganlib.training.train` does, with a progress bar and a picture that grows.
 
     After every epoch the newest samples, from the same z, appear beside the losses so far.
+    Returns every Epoch.
     """
     n_batches = -(-len(dataset) // config.batch_size)
     n_iterations = -(-n_batches // config.d_steps) * (config.n_epochs - players.epoch)
@@ -109,4 +110,4 @@ def watch_training(
             samples = generate(players.generator, z, labels, players.conditional)
             made = f"epoch {epoch.number} of {config.n_epochs}"
             screen.update(live_training(samples, history, f"{title} {made}".strip()))
-            yield epoch
+    return history
