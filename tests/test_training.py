@@ -511,24 +511,32 @@ needs_switch = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(params=["none", "ieee"])
+def before(request):
+    """A known setting to start from, whatever another test may have left."""
+    found = matmul.fp32_precision
+    matmul.fp32_precision = request.param
+    yield request.param
+    matmul.fp32_precision = found
+
+
 @needs_switch
-def test_the_product_setting_is_put_back():
-    before = matmul.fp32_precision
+def test_the_product_setting_is_put_back(before):
     with training.fast_float32_products():
         pass
     assert matmul.fp32_precision == before
     with pytest.raises(KeyError), training.fast_float32_products():
         raise KeyError
     assert matmul.fp32_precision == before
-    config = small_config(n_epochs=1)
+    config = small_config(n_epochs=2)
     for _ in train(small_players("gan", config), *small_images(), config):
         assert matmul.fp32_precision == before  # already between epochs
+    assert matmul.fp32_precision == before
 
 
 @needs_switch
 @pytest.mark.parametrize("exact", [True, False])
-def test_the_switch_is_thrown_only_if_products_stay_exact(monkeypatch, exact):
-    before = matmul.fp32_precision
+def test_the_switch_is_thrown_only_if_products_stay_exact(monkeypatch, exact, before):
     monkeypatch.setattr(training, "_products_are_exact", lambda: exact)
     with training.fast_float32_products():
         assert matmul.fp32_precision == ("bf16" if exact else before)
