@@ -22,6 +22,7 @@ from ganlib import data
 
 ROOT = Path(__file__).resolve().parents[1]
 COPY = ROOT / "_build" / "executed"
+STAND_IN = "Made where MNIST could not be had: scikit-learn's digits stand in for it."
 
 
 def chapters() -> list[Path]:
@@ -31,19 +32,16 @@ def chapters() -> list[Path]:
     return [page for page in pages if not (ROOT / page.with_suffix(".md")).exists()]
 
 
-def announce_data(required: bool) -> None:
-    """Say which data set the book will use. Raises SystemExit if MNIST is required and not had."""
+def mnist_is_here() -> bool:
+    """Whether MNIST is on this machine or could be downloaded, which this tries; says so."""
     try:
         data.load("mnist", "test", size=1)
     except data.DataUnavailable as error:
-        if required:
-            sys.exit(f"{error}. The committed outputs show MNIST, so this step needs it.")
-        rule = "!" * 88
-        print(
-            f"{rule}\n{error}.\nTHE BOOK WILL SHOW scikit-learn's digits IN PLACE OF MNIST.\n{rule}"
-        )
-    else:
-        print("Data set: MNIST")
+        rule = "!" * 80
+        print(f"{rule}\n{error}\n{rule}", flush=True)
+        return False
+    print("Data set: MNIST", flush=True)
+    return True
 
 
 def execute(source: Path, target: Path, cwd: Path = ROOT, **parameters) -> None:
@@ -90,14 +88,20 @@ def main() -> None:
     mode.add_argument("--in-place", action="store_true", help="replace the committed notebooks")
     mode.add_argument("--check-data", action="store_true", help="only look for MNIST")
     options = parser.parse_args()
-    announce_data(required=options.in_place or options.check_data)
+    mnist = mnist_is_here()
+    if not mnist and (options.in_place or options.check_data):
+        sys.exit("The committed outputs show MNIST, so this step needs it.")
     if options.check_data:
         return
 
     shutil.rmtree(COPY, ignore_errors=True)
     shutil.copytree(ROOT / "book", COPY / "book")
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(ROOT / name, COPY)
+    shutil.copy(ROOT / "_toc.yml", COPY)
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    if not mnist:
+        print("The book will show scikit-learn's digits, and say so on every page.", flush=True)
+        config["html"]["announcement"] = STAND_IN
+    (COPY / "_config.yml").write_text(yaml.safe_dump(config))
     for number, chapter in enumerate(chapters(), start=1):
         print(f"Chapter {number} of {len(chapters())}: {chapter}", flush=True)
         started = time.monotonic()
