@@ -146,7 +146,7 @@ def _torchvision_pixels(name: str, train: bool) -> tuple[Tensor, Tensor]:
 
 
 def _sklearn_pixels(train: bool) -> tuple[Tensor, Tensor]:
-    """scikit-learn's 1,797 bundled 8x8 digits as pixels in [0, 255]: 1,497 to train, 300 to test."""
+    """scikit-learn's 1,797 8x8 digits as pixels in [0, 255]: 1,497 to train and 300 to test."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
