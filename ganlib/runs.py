@@ -227,6 +227,8 @@ def train_run(
     for bit. Raises RunError if the folder holds a run and ``resume`` is not set, or the reverse.
     """
     folder = Path(folder)
+    if dataset.name != config.dataset:  # a stand-in must not be stored under another name
+        raise ValueError(f"config.dataset must be {dataset.name!r}, the data given")
     if (folder / "config.json").exists() != resume:
         hint = (
             "it holds no run to resume" if resume else "it holds a run: resume it or go elsewhere"

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ganlib.data import batches
 from ganlib.losses import LOSSES, Loss, discriminator_loss, probability
 
 # What is logged at every iteration, in this order.
@@ -251,8 +252,6 @@ def _train_epoch(
     An iteration takes ``d_steps`` batches: G trains once, D once on each. The log stays on the
     device until the epoch ends, so that no step waits for the CPU to read a number.
     """
-    from ganlib.data import batches
-
     loss = LOSSES[config.loss]
     players.generator.train()
     players.discriminator.train()
