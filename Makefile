@@ -15,8 +15,8 @@ export JUPYTER_PREFER_ENV_PATH := 1
 ifneq ($(wildcard data),)
 export GANLIB_DATA ?= $(CURDIR)/data
 endif
-# Warnings are errors, and all of them are shown before the build stops.
-BUILD := $(BIN)/jupyter-book build -q -W --keep-going
+# Warnings are errors, and all of them are shown. --all: Sphinx overlooks a changed style sheet.
+BUILD := $(BIN)/jupyter-book build -q -W --keep-going --all
 
 .PHONY: book html test notebooks record bench lint
 .DEFAULT_GOAL := book
