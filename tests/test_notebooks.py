@@ -97,7 +97,7 @@ def test_one_parameters_cell_of_literals(notebook):
 
 
 def test_length(notebook):
-    assert 20 <= len(notebook.cells) <= 40
+    assert 20 <= len(notebook.cells) <= 45
     assert max(len(cell.source.splitlines()) for cell in code_cells(notebook)) <= 25
 
 
