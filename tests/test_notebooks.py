@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from execute import chapters, execute, tidy
+from execute import WIDGET, WIDGET_STATE, WIDGET_VIEW, chapters, execute, tidy
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
@@ -21,8 +21,6 @@ CHAPTERS = chapters()
 PARAMETERS = {"n_epochs", "seed", "device", "dataset", "train_size"}
 TAGS = {"parameters", "nbval-check-output", "nbval-ignore-output"}
 TAGS |= {f"{verb}-{what}" for verb in ("hide", "remove") for what in ("input", "output", "cell")}
-WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 ABSOLUTE_PATH = re.compile(r"(?<![\w.~/])/(?:home|tmp|root|work|opt|usr|var|mnt|Users|content)/\w")
 
 
@@ -138,7 +136,7 @@ def test_widgets_are_saved_whole(notebook):
         if model not in seen:
             assert model in state
             seen.add(model)
-            to_visit += re.findall(r"IPY_MODEL_([\w-]+)", json.dumps(state[model]["state"]))
+            to_visit += WIDGET.findall(json.dumps(state[model]["state"]))
 
 
 def test_size(chapter):
@@ -169,6 +167,28 @@ def test_saved_as_make_notebooks_saves(chapter, tmp_path):
     copy.write_bytes((ROOT / chapter).read_bytes())
     tidy(copy)
     assert copy.read_text() == (ROOT / chapter).read_text()
+
+
+SLIDERS = """\
+from ipywidgets import HTML, IntSlider, Stack, VBox, jslink
+sliders = [IntSlider(max=1), IntSlider(max=1)]
+stacks = [Stack([HTML("even"), HTML("odd")], selected_index=0) for _ in sliders]
+for slider, stack in zip(sliders, stacks):
+    jslink((slider, "value"), (stack, "selected_index"))
+VBox(sliders + stacks)"""
+
+
+@pytest.mark.slow
+def test_executing_again_changes_nothing(tmp_path):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(SLIDERS)])
+    nbformat.write(notebook, tmp_path / "book.ipynb")
+    texts = []
+    for _ in range(2):
+        execute(tmp_path / "book.ipynb", tmp_path / "book.ipynb", cwd=tmp_path)
+        tidy(tmp_path / "book.ipynb")
+        texts.append((tmp_path / "book.ipynb").read_text())
+    assert "selected_index" in texts[0]
+    assert texts[0] == texts[1]
 
 
 # --- Executed with other parameters, from another folder ------------------------------------------

@@ -9,6 +9,8 @@ which they label as such; the other two refuse, since committed outputs show MNI
 """
 
 import argparse
+import json
+import re
 import shutil
 import sys
 import time
@@ -22,6 +24,9 @@ from ganlib import data
 
 ROOT = Path(__file__).resolve().parents[1]
 COPY = ROOT / "_build" / "executed"
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+WIDGET = re.compile(r"IPY_MODEL_([\w-]+)")  # how one saved widget names another
 STAND_IN = "Made where MNIST could not be had: scikit-learn's digits stand in for it."
 
 
@@ -75,11 +80,38 @@ def tidy(path: Path) -> None:
         if not cell.metadata.get("tags", True):
             del cell.metadata["tags"]  # papermill gives every cell an empty list
     text = nbformat.writes(notebook)
-    # Widgets have random ids: number them instead, in the order of their creation.
-    saved = notebook.metadata.get("widgets", {}).values()
-    for number, name in enumerate(name for part in saved for name in part["state"]):
-        text = text.replace(name, f"{path.stem}-{number:04d}")
-    path.write_text(text + "\n")
+    numbers = {name: f"{path.stem}-{n:04d}" for n, name in enumerate(widgets_in_order(notebook))}
+    if numbers:
+        text = re.sub("|".join(map(re.escape, numbers)), lambda found: numbers[found[0]], text)
+    nbformat.write(nbformat.reads(text, as_version=4), path)  # which sorts by the new names
+
+
+def widgets_in_order(notebook: nbformat.NotebookNode) -> list[str]:
+    """The ids of all saved widgets, in an order that their random ids have no part in.
+
+    First those on show, each followed by the widgets that it refers to; then the links between
+    them, which nothing refers to.
+    """
+    saved = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {"state": {}})["state"]
+    order: dict[str, None] = {}  # a set that keeps its order
+
+    def visit(name: str) -> None:
+        if name not in order:
+            order[name] = None
+            for other in WIDGET.findall(json.dumps(saved[name]["state"])):
+                visit(other)
+
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if WIDGET_VIEW in output.get("data", {}):
+                visit(output.data[WIDGET_VIEW]["model_id"])
+    places = {name: str(place) for place, name in enumerate(order)}
+
+    def content(name: str) -> str:
+        state = json.dumps(saved[name]["state"])
+        return WIDGET.sub(lambda found: places.get(found[1], ""), state)
+
+    return [*order, *sorted(saved.keys() - order.keys(), key=content)]
 
 
 def main() -> None:
