@@ -151,13 +151,16 @@ def game_chart(conditional: bool = False) -> Figure:
     _box(axes, 5.6, 0, "discriminator D", D_ORANGE, 1.7, 0.8)
     axes.text(0, 1, "noise z", ha="center", va="center", weight="bold")
     axes.text(2, -1, "real image x", ha="center", va="center", weight="bold")
-    axes.text(8.1, 0, "score:\nreal or made?", ha="center", va="center", weight="bold")
+    axes.text(8.1, 0, "score:\nreal or not?", ha="center", va="center", weight="bold")
     _arrow(axes, (0.5, 1), (1.25, 1))
     _arrow(axes, (2.75, 1), (4.75, 0.2))
     _arrow(axes, (2.75, -1), (4.75, -0.2))
     _arrow(axes, (6.45, 0), (7.3, 0))
-    made, at = ("G(z, y)", 1.05) if conditional else ("G(z)", 1.0)
-    axes.text(4.0, at - 0.15, made, ha="left", va="center", fontsize=9, color=G_BLUE)
+    made = "G(z, y)" if conditional else "G(z)"
+    axes.text(4.0, 0.85, made, ha="left", va="center", fontsize=9, color=G_BLUE)
+    back = {"arrowstyle": "-|>", "color": D_ORANGE, "lw": 1.1, "ls": "--"}
+    axes.annotate("", (2.2, 0.58), (4.72, 0), arrowprops=back)
+    axes.text(2.75, 0.1, "gradient", ha="center", va="center", fontsize=9, color=D_ORANGE)
     if conditional:
         axes.text(2, 2.15, "label y", ha="center", color=_LABEL_GREY, weight="bold")
         axes.text(5.6, 2.15, "the same label y", ha="center", color=_LABEL_GREY, weight="bold")

@@ -31,7 +31,7 @@ DATASETS = {
 }
 SPLITS = ("train", "test")
 
-# What torchvision raises for files that are missing or can not be downloaded (RuntimeError,
+# What torchvision raises for files that are missing or cannot be downloaded (RuntimeError,
 # OSError), and for files that are cut short or are something else (the others).
 _UNREADABLE = (RuntimeError, OSError, ValueError, AssertionError, KeyError, TypeError)
 
@@ -169,11 +169,11 @@ def load(
     """One split of a data set as tensors on ``device``.
 
     ``img_size``: 28 leaves MNIST as it is, other sizes resize it. ``size``: only the first
-    ``size`` images. ``fallback``: if the data set can not be had, return scikit-learn's digits,
+    ``size`` images. ``fallback``: if the data set cannot be had, return scikit-learn's digits,
     marked as the stand-in that they are, in place of raising.
 
     Raises ValueError for an unknown name or split or a size out of range, DataUnavailable if the
-    data set is not here and can not be downloaded.
+    data set is not here and cannot be downloaded.
     """
     if name not in DATASETS:
         raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(DATASETS)}")

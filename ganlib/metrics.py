@@ -15,7 +15,7 @@ def nearest_labels(images: Tensor, known: DigitImages) -> Tensor:
     """
     if images.shape[1:] != known.images.shape[1:]:
         raise ValueError(
-            f"images of {tuple(images.shape[1:])} can not be compared with known images of "
+            f"images of {tuple(images.shape[1:])} cannot be compared with known images of "
             f"{tuple(known.images.shape[1:])}: load the data set with the same img_size"
         )
     known_pixels = known.images.flatten(1)

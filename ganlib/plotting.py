@@ -183,13 +183,15 @@ def loss_curves(history: LossHistory, title: str = "") -> Figure:
 
 
 def score_curves(history: LossHistory, title: str = "") -> Figure:
-    """What D believes, by epoch: the mean probability "real" that it gives real and made images."""
+    """What D believes, by epoch: how probably real it finds real images and generated ones."""
     figure, axes = _figure(8, 2.6)
     epochs = np.arange(1, len(history.epochs) + 1)
     axes.plot(epochs, history.epoch("d_real"), "-", color=D_ORANGE, label="D(x), real images")
-    axes.plot(epochs, history.epoch("d_fake"), "--", color=G_BLUE, label="D(G(z)), made images")
+    axes.plot(
+        epochs, history.epoch("d_fake"), "--", color=G_BLUE, label="D(G(z)), generated images"
+    )
     axes.axhline(0.5, color=INK, lw=1, ls=":")
-    axes.annotate("can not tell", (len(epochs), 0.5), ha="right", va="bottom", fontsize=9)
+    axes.annotate("cannot tell", (len(epochs), 0.5), ha="right", va="bottom", fontsize=9)
     axes.set(xlabel="epoch", ylabel="mean probability", title=title)
     axes.set(ylim=(0, 1), xlim=(1, len(epochs)))
     axes.legend(frameon=False, loc="center left")
@@ -213,12 +215,15 @@ def generator_gradients() -> Figure:
         (slope,) = torch.autograd.grad(value.sum(), scores)
         left.plot(verdict, value.detach(), line, color=colour, label=name)
         right.plot(verdict, slope.abs(), line, color=colour, label=name)
-    left.set(xlabel="D(G(z)), D's verdict on a made image", ylabel="generator's loss")
-    right.set(xlabel="D(G(z)), D's verdict on a made image", ylabel="size of the gradient")
+    left.set(xlabel="D(G(z)), D's verdict on a generated image", ylabel="generator's loss")
+    right.set(
+        xlabel="D(G(z)), D's verdict on a generated image",
+        ylabel="size of the gradient (raw score)",
+    )
     left.set_title("the loss")
     right.set_title("what reaches the generator")
     right.axvspan(0, 0.1, color="#f2d8c2", alpha=0.6, lw=0)
-    right.annotate("early in training", (0.115, 0.5), fontsize=9, va="center")
+    right.annotate("D is winning", (0.115, 0.5), fontsize=9, va="center")
     left.legend(frameon=False, fontsize=9)
     return figure
 

@@ -61,7 +61,7 @@ def write_whole(path: Path, content: bytes) -> None:
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True) if partial.parent.is_dir() else None
-        raise RunError(f"can not write {path}: {error.strerror or error}") from error
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _read(path: Path) -> bytes:
@@ -233,7 +233,7 @@ def train_run(
         hint = (
             "it holds no run to resume" if resume else "it holds a run: resume it or go elsewhere"
         )
-        raise RunError(f"can not train into {folder}: {hint}")
+        raise RunError(f"cannot train into {folder}: {hint}")
     found = read_run(folder) if resume else None
     if found:
         _check_same(found.config, config, folder)

@@ -219,7 +219,7 @@ def train(
     if len(images) % config.batch_size == 1:
         raise ValueError(
             f"{len(images):,} images in batches of {config.batch_size} leave a last batch of one, "
-            "which batch normalisation can not use: change batch_size or train_size by one"
+            "which batch normalisation cannot use: change batch_size or train_size by one"
         )
     while players.epoch < config.n_epochs:
         number = players.epoch + 1

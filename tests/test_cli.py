@@ -252,7 +252,7 @@ def test_ctrl_c_keeps_finished_epochs(tmp_path, monkeypatch, capsys):
         ("train gan --d-steps 0", "at least 1"),
         ("train gan --seed -1", "at least 0"),
         ("train gan --train-size 5000", "1,497"),
-        ("train gan --out file.txt/run", "can not write"),
+        ("train gan --out file.txt/run", "cannot write"),
         ("train gan --resume", "not a run"),
         ("sample nobody --out x.npz", "nobody"),
         ("show nobody", "nobody"),
@@ -286,8 +286,8 @@ def test_a_device_that_is_not_here(here, capsys):
         ("cgan", "--seed -1 --out x.npz", "at least 0"),
         ("cgan", "--out x.jpg", ".npz or .png"),
         ("cgan", "", "--out"),
-        ("cgan", "--out folder.png", "can not write"),
-        ("cgan", "--out file.txt/x.npz", "can not write"),
+        ("cgan", "--out folder.png", "cannot write"),
+        ("cgan", "--out file.txt/x.npz", "cannot write"),
     ],
 )
 def test_bad_samples_are_one_line_and_leave_nothing(here, trained, capsys, model, options, words):

@@ -87,7 +87,7 @@ def test_saturating_loss_gives_no_gradient_when_d_is_sure():
 
 
 def test_values_at_equilibrium():
-    """A discriminator that can not tell says one half: ln 2 for BCE, a quarter for squares."""
+    """A discriminator that cannot tell says one half: ln 2 for BCE, a quarter for squares."""
     undecided = torch.zeros(8, 1)
     assert torch.equal(losses.probability(undecided), torch.full((8, 1), 0.5))
     for loss in BCE:

@@ -77,7 +77,7 @@ def test_a_write_that_ends_halfway_leaves_the_old_file_and_nothing_else(tmp_path
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
-        with pytest.raises(RunError, match=r"can not write .*file\.bin: File too large"):
+        with pytest.raises(RunError, match=r"cannot write .*file\.bin: File too large"):
             write_whole(path, bytes(5000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -93,7 +93,7 @@ def test_a_file_that_can_not_be_put_in_place_leaves_the_old_one(monkeypatch, tmp
         raise OSError(13, "Permission denied")
 
     monkeypatch.setattr(os, "replace", denied)
-    with pytest.raises(RunError, match=r"can not write .*file\.bin: Permission denied"):
+    with pytest.raises(RunError, match=r"cannot write .*file\.bin: Permission denied"):
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file.bin"]
@@ -101,9 +101,9 @@ def test_a_file_that_can_not_be_put_in_place_leaves_the_old_one(monkeypatch, tmp
 
 def test_a_folder_that_can_not_be_written_is_a_run_error(tmp_path, digits):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RunError, match="can not write "):
+    with pytest.raises(RunError, match="cannot write "):
         write_whole(tmp_path / "file" / "deeper" / "config.json", b"")
-    with pytest.raises(RunError, match="can not write .*: Not a directory"):
+    with pytest.raises(RunError, match="cannot write .*: Not a directory"):
         next(train_run(tmp_path / "file" / "run", tiny_config(), digits))
     assert (tmp_path / "file").read_text() == "in the way"
 
