@@ -4,7 +4,7 @@
     python tools/execute.py --in-place    and then over the committed notebooks, if all succeed
     python tools/execute.py --check-data  only say whether MNIST can be had; exit 1 if not
 
-Where MNIST can not be had, the first form lets the chapters fall back on scikit-learn's digits,
+Where MNIST cannot be had, the first form lets the chapters fall back on scikit-learn's digits,
 which they label as such; the other two refuse, since committed outputs show MNIST.
 """
 
