@@ -193,8 +193,8 @@ def score_curves(history: LossHistory, title: str = "") -> Figure:
     axes.axhline(0.5, color=INK, lw=1, ls=":")
     axes.annotate("cannot tell", (len(epochs), 0.5), ha="right", va="bottom", fontsize=9)
     axes.set(xlabel="epoch", ylabel="mean probability", title=title)
-    axes.set(ylim=(0, 1), xlim=(1, len(epochs)))
-    axes.legend(frameon=False, loc="center left")
+    axes.set(ylim=(0, 1.25), yticks=(0, 0.5, 1), xlim=(1, len(epochs)))
+    axes.legend(frameon=False, loc="upper left", ncols=2)
     return figure
 
 
