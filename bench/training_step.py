@@ -107,9 +107,13 @@ def conventional_epoch(players: Players, loader: DataLoader, config: TrainingCon
 
 
 def conventional_players(config: TrainingConfig) -> Players:
-    """The configured networks, each with Adam as it comes."""
+    """The configured networks, with Dropout and Adam as PyTorch has them."""
     device, betas = choose_device(config.device), (config.b1, config.b2)
     pair = [network.to(device) for network in runs.networks_for(config)]
+    for parent in [module for network in pair for module in network.modules()]:
+        for name, module in parent.named_children():
+            if isinstance(module, torch.nn.Dropout):
+                setattr(parent, name, torch.nn.Dropout(module.p))
     adams = [torch.optim.Adam(network.parameters(), config.lr, betas) for network in pair]
     return Players(*pair, *adams, networks.family(config.model).conditional)
 

@@ -36,7 +36,8 @@ from ganlib.training import TrainingConfig, TrainingDiverged, choose_device
 EXPECTED = (ValueError, RunError, data.DataUnavailable, TrainingDiverged, PermissionError)
 
 WORKSPACE = Path("runs")  # where own runs go, unless said otherwise
-PAPER_LOSS = {"gan": "bce", "cgan": "mse"}  # the paper trains each model with its own loss
+# The paper trains each model with its own loss.
+PAPER_LOSS = {"gan": "bce", "gan-large-d": "bce", "cgan": "mse", "cgan-small-d": "mse"}
 
 
 # --- train ---------------------------------------------------------------------------------------

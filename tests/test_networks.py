@@ -90,11 +90,38 @@ def test_bn_eps_reaches_every_batch_norm_and_momentum_stays_the_default(model, b
 
 def test_dropout_on_the_two_middle_layers_of_the_conditional_discriminator_only():
     kinds = [type(layer) for layer in ConditionalDiscriminator().layers]
-    middle = [nn.Linear, nn.Dropout, nn.LeakyReLU]
+    middle = [nn.Linear, networks.Dropout, nn.LeakyReLU]
     assert kinds == [nn.Linear, nn.LeakyReLU, *middle * 2, nn.Linear]
     assert [layer.p for layer in of_kind(ConditionalDiscriminator(), nn.Dropout)] == [0.4, 0.4]
     for make in (Generator, Discriminator, ConditionalGenerator):
         assert not of_kind(make(), nn.Dropout)
+
+
+def test_dropout_zeroes_its_share_and_scales_the_rest_with_gradients_to_match():
+    torch.manual_seed(0)
+    layer, x = networks.Dropout(0.4), torch.full((200, 500), 3.0, requires_grad=True)
+    out = layer(x)
+    assert ((out == 0) | torch.isclose(out, torch.tensor(5.0))).all()  # 3 / (1 - 0.4)
+    # A share of 100,000 coin tosses: five standard deviations are 0.008.
+    assert abs(float((out == 0).float().mean()) - 0.4) < 0.008
+    out.sum().backward()
+    torch.testing.assert_close(x.grad * 3, out)
+    assert not torch.equal(layer(x) == 0, out == 0)
+    assert torch.equal(layer.eval()(x), x)
+
+
+def test_the_swapped_families_differ_from_the_papers_in_the_discriminator_only():
+    def shapes(network):
+        return [tuple(p.shape) for p in network.parameters()]
+
+    for swapped, own, other in (("gan-large-d", "gan", "cgan"), ("cgan-small-d", "cgan", "gan")):
+        (g, d), (own_g, own_d), (_, other_d) = build(swapped), build(own), build(other)
+        assert shapes(g) == shapes(own_g)
+        hidden = [len(layer.weight) for layer in of_kind(d, nn.Linear)]
+        assert hidden == [len(layer.weight) for layer in of_kind(other_d, nn.Linear)]
+        assert hidden != [len(layer.weight) for layer in of_kind(own_d, nn.Linear)]
+        assert len(of_kind(d, nn.Dropout)) == len(of_kind(other_d, nn.Dropout))
+        assert len(of_kind(d, nn.Embedding)) == len(of_kind(own_d, nn.Embedding))
 
 
 @pytest.mark.parametrize("make", GENERATORS)
@@ -187,6 +214,8 @@ def test_families_say_whether_they_are_told_the_label():
     assert {name: networks.family(name).conditional for name in networks.MODELS} == {
         "gan": False,
         "cgan": True,
+        "gan-large-d": False,
+        "cgan-small-d": True,
     }
 
 
