@@ -2,7 +2,7 @@
 # html     build the book from the committed outputs, executing nothing
 # test     everything that must hold
 # notebooks  execute every chapter in place, to commit its outputs
-# record   train the recorded runs (hours on a CPU)    bench  time the training step    lint  ruff
+# record   train what ships with the book (hours on a CPU)    bench  time the training step    lint  ruff
 
 # Any of Python 3.11 to 3.13: make book PYTHON=python3.12
 PYTHON ?= python3
@@ -51,6 +51,7 @@ notebooks: $(READY)
 
 record: $(READY)
 	$(BIN)/python -m ganlib record
+	$(BIN)/python -m ganlib experiment
 
 bench: $(READY)
 	$(BIN)/python bench/training_step.py

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import NoReturn
 
-from ganlib import commands, networks
+from ganlib import commands, judging, metrics, networks
 from ganlib.commands import EXPECTED, PAPER_LOSS, WORKSPACE
 from ganlib.data import DATASETS
 from ganlib.losses import LOSSES
@@ -144,26 +144,59 @@ def build_parser() -> argparse.ArgumentParser:
     one = command("show", commands.show_command, "show a run's configuration, losses and sizes")
     one.add_argument("run", metavar="RUN", help="a recorded run's name or a run's folder")
 
-    one = command("record", commands.record_command, "make the runs that ship with the book")
+    one = command("evaluate", judging.evaluate_command, "measure how good a run's images are")
+    one.add_argument("run", metavar="RUN", help="a recorded run's name or a run's folder")
+    one.add_argument(
+        "--n",
+        metavar="N",
+        type=whole,
+        default=metrics.N_IMAGES,
+        help="images to measure (default: %(default)s)",
+    )
+    one.add_argument(
+        "--seed",
+        metavar="N",
+        type=whole,
+        default=0,
+        help="decides the noise (default: %(default)s)",
+    )
+    one.add_argument("--json", metavar="FILE", help="write all measures there too")
+
+    one = command("record", judging.record_command, "make what ships with the book")
     one.add_argument(
         "names",
         metavar="NAME",
         nargs="*",
-        help=f"of {', '.join(RECIPES)} (default: those not recorded yet)",
+        help=f"of classifier, {', '.join(RECIPES)} (default: those not recorded yet)",
     )
-    one.add_argument(
+    add_making_options(one)
+
+    one = command("experiment", judging.experiment_command, "make the results of chapter 4")
+    for option, default, text in (
+        ("--seeds", 3, "runs of each cell, with seeds 0, 1, ..."),
+        ("--least-squares-seeds", 1, "the same for the least-squares cells"),
+        ("--workers", None, "cells trained at once (default: one a core, at most 4)"),
+    ):
+        text += "" if default is None else " (default: %(default)s)"
+        one.add_argument(option, metavar="N", type=whole, default=default, help=text)
+    add_making_options(one)
+    return parser
+
+
+def add_making_options(parser: argparse.ArgumentParser) -> None:
+    """Where and on what to train that which ships."""
+    parser.add_argument(
         "--workspace",
         metavar="DIR",
         default=str(WORKSPACE),
         help="train here (default: %(default)s)",
     )
-    one.add_argument(
+    parser.add_argument(
         "--device",
         metavar="NAME",
         default="auto",
         help=f"{FIELD_HELP['device']} (default: %(default)s)",
     )
-    return parser
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ import io
 import math
 import sys
 import time
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,6 @@ import torch
 from tqdm import tqdm
 
 from ganlib import data, networks
-from ganlib.recording import RECIPES, pack
 from ganlib.runs import (
     RECORDED,
     Run,
@@ -29,7 +28,7 @@ from ganlib.runs import (
     train_run,
     write_whole,
 )
-from ganlib.sampling import generate, png, to_sheet
+from ganlib.sampling import draw, png, to_sheet
 from ganlib.training import TrainingConfig, TrainingDiverged, choose_device
 
 # What may go wrong without a bug: told in one line. Anything else shows its traceback.
@@ -162,15 +161,7 @@ def sample(
             f"{run.name} is a {networks.family(run.config.model).title} that knows no labels: "
             "leave --digit out, or sample a conditional run"
         )
-    z = torch.randn(n, run.config.latent_dim, generator=torch.Generator().manual_seed(seed))
-    labels = torch.arange(n) % 10 if digit is None else torch.full((n,), digit)
-    generator = run.generator()
-    # In parts, so that a great many images need no great memory for the layers between.
-    parts = [
-        generate(generator, *part, run.conditional)
-        for part in zip(z.split(4096), labels.split(4096))
-    ]
-    return torch.cat(parts), labels if run.conditional else torch.full((n,), -1)
+    return draw(run.generator(), run.config, n, seed, digit)
 
 
 def nearly_square(images: torch.Tensor) -> np.ndarray:
@@ -258,29 +249,3 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
-
-
-# --- record --------------------------------------------------------------------------------------
-
-
-def record_command(options: argparse.Namespace) -> int:
-    for name in options.names:
-        if name not in RECIPES:
-            raise ValueError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
-    names = options.names or [name for name in RECIPES if name not in recorded_names()]
-    for name in RECIPES:
-        if not options.names and name not in names:
-            print(f"{name} is recorded already; name it to record it again")
-    for name in names:
-        folder = Path(options.workspace) / name
-        config = replace(RECIPES[name], device=options.device)
-        resume = (folder / "config.json").exists()
-        print(
-            f"{name}: {'going on with' if resume else 'training into'} {folder}",
-            flush=True,
-        )
-        if not follow(folder, config, resume, "python -m ganlib record"):
-            return 130
-        packed = pack(read_run(folder))
-        print(f"{name}: recorded in {packed.folder}")
-    return 0

@@ -8,6 +8,9 @@ from torch import Tensor
 from ganlib.training import LOGGED
 
 STATS = ("mean", "min", "max", "last", "p05", "p95")  # kept of each epoch, see summarise
+LOG_INTERVAL = 400  # the paper's sample_interval; those iterations are kept
+# Ways to log a loss: a paper that names none may have used any.
+LOGGING_RULES = ("every iteration", "every 400", "last of each epoch", "epoch means")
 WINDOW = 100  # iterations; each window's extremes are kept, see summarise
 
 
@@ -35,6 +38,21 @@ class LossHistory:
         low = min(float(self.epoch(column, "min").min()) for column in columns)
         return low, max(float(self.epoch(column, "max").max()) for column in columns)
 
+    def ranges(self, column: str) -> dict[str, tuple[float, float]]:
+        """The smallest and largest value of ``column`` that each way of logging would have shown.
+
+        Keys as LOGGING_RULES, in that order.
+        """
+        every_400 = self.iterations % LOG_INTERVAL == 0
+        seen = {
+            "every iteration": torch.stack([self.epoch(column, "min"), self.epoch(column, "max")]),
+            "every 400": self.values[every_400, LOGGED.index(column)],
+            "last of each epoch": self.epoch(column, "last"),
+            "epoch means": self.epoch(column, "mean"),
+        }
+        # A run of fewer iterations than 400 logs nothing every 400th.
+        return {rule: (float(v.min()), float(v.max())) for rule, v in seen.items() if v.numel()}
+
 
 def summarise(losses: Tensor, epoch_ends: Tensor) -> LossHistory:
     """All logged numbers (iterations, 6) to a LossHistory; extremes stay exact."""
@@ -45,7 +63,9 @@ def summarise(losses: Tensor, epoch_ends: Tensor) -> LossHistory:
         low, high = torch.quantile(part, torch.tensor([0.05, 0.95]), dim=0)
         stats = [part.mean(0), part.amin(0), part.amax(0), part[-1], low, high]
         epochs.append(torch.stack(stats, dim=1))
-    keep = set(range(399, len(losses), 400)) | {end - 1 for end in epoch_ends.tolist()}
+    keep = set(range(LOG_INTERVAL - 1, len(losses), LOG_INTERVAL)) | {
+        end - 1 for end in epoch_ends.tolist()
+    }
     for first in range(0, len(losses), WINDOW):
         window = losses[first : first + WINDOW, :2]  # g_loss and d_loss
         keep.update((first + torch.cat([window.argmin(0), window.argmax(0)])).tolist())

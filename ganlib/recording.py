@@ -1,28 +1,20 @@
 """The runs that ship with the book: how each is made, and how it is packed small.
 
-``python -m ganlib record NAME`` trains a recipe into ``runs/NAME`` (resumable), then packs it into
-``ganlib/recorded/NAME``.
+``python -m ganlib record NAME`` trains a recipe into ``runs/NAME`` (resumable), packs it into
+``ganlib/recorded/NAME``, and measures the generator of every epoch whose weights were kept.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict
+import json
 from pathlib import Path
 
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from ganlib import data
-from ganlib.runs import (
-    RECORDED,
-    Run,
-    RunError,
-    networks_for,
-    read_run,
-    train_run,
-    write_whole,
-)
+from ganlib.experiment import measure_run, rounded
+from ganlib.metrics import Reference
+from ganlib.runs import RECORDED, Run, RunError, networks_for, read_run, write_whole
 from ganlib.sampling import fixed_z, generate
-from ganlib.training import Epoch, TrainingConfig
+from ganlib.training import TrainingConfig
 
 # All of Table 1, 200 epochs of MNIST; only what differs is named.
 RECIPES = {
@@ -35,17 +27,6 @@ RECIPES = {
     # The public scripts: squared error on the raw score, and eps again.
     "cgan-linear-eps0.8": TrainingConfig(model="cgan", loss="least-squares", bn_eps=0.8),
 }
-
-
-def record(name: str, workspace: Path, device: str = "auto", on_iteration=None) -> Iterator[Epoch]:
-    """Train the recipe ``name`` into ``workspace/name``, or go on with it, yielding each Epoch."""
-    if name not in RECIPES:
-        raise ValueError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}")
-    config = TrainingConfig(**asdict(RECIPES[name]) | {"device": device})
-    dataset = data.load(config.dataset, "train", config.img_size, size=config.train_size)
-    folder = workspace / name
-    resume = (folder / "config.json").exists()
-    yield from train_run(folder, config, dataset, resume=resume, on_iteration=on_iteration)
 
 
 def pack(run: Run, folder: Path | None = None) -> Run:
@@ -84,3 +65,17 @@ def grey_levels_moved(run: Run, weights: dict[str, Tensor]) -> float:
     before = generate(run.generator(), z, labels, run.conditional)
     after = generate(other, z, labels, run.conditional)
     return float((before - after).abs().max()) * 127.5
+
+
+def measure_packed(run: Run, packed: Run, against: Reference) -> dict[int, dict]:
+    """Measure ``run`` at each epoch whose weights it kept, and keep the numbers with ``packed``.
+
+    The last epoch is measured on the packed weights, which are those that a reader can measure.
+    """
+    kept = sorted(int(path.stem[6:]) for path in (run.folder / "weights").glob("epoch_*"))
+    earlier = [epoch for epoch in kept if epoch < run.epochs_done]
+    found = measure_run(run, earlier, against, copies=False)
+    found |= measure_run(packed, [run.epochs_done], against)
+    text = json.dumps(rounded(found)) + "\n"
+    write_whole(packed.folder / "metrics.json", text.encode())
+    return packed.metrics()

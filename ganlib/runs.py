@@ -5,6 +5,7 @@
     samples/epoch_0025.png   a sheet of 10 x 10 images from the same fixed z each time
     weights/epoch_0025.safetensors   the generator at that epoch (not in recorded runs)
     generator.safetensors    the generator's latest weights
+    metrics.json             what was measured at each epoch (recorded runs only)
     checkpoint.safetensors   both networks and both optimisers (not in recorded runs)
 
 Every file is written whole and then renamed into place, the checkpoint last; a run killed at any
@@ -30,15 +31,7 @@ from ganlib import networks
 from ganlib.data import DigitImages
 from ganlib.history import LossHistory, summarise
 from ganlib.sampling import SHEET, fixed_z, from_sheet, generate, png, to_sheet
-from ganlib.training import (
-    LOGGED,
-    Epoch,
-    Players,
-    TrainingConfig,
-    choose_device,
-    start,
-    train,
-)
+from ganlib.training import LOGGED, Epoch, Players, TrainingConfig, choose_device, start, train
 
 FORMAT = 1  # of the folder; raised whenever an older reader would misread it
 RECORDED = Path(__file__).parent / "recorded"
@@ -140,14 +133,24 @@ class Run:
         """The images of ``epoch``'s sheet, row by row: (100, 1, H, W) in [-1, 1]."""
         return from_sheet(self.sheet(epoch), self.config.img_size)
 
-    def generator(self) -> nn.Module:
-        """The trained generator, on the CPU in evaluation mode.
+    def generator(self, epoch: int | None = None) -> nn.Module:
+        """The trained generator, or that of an ``epoch`` whose weights were kept.
 
-        Raises RunError if the weights are missing, damaged, or of another model.
+        On the CPU, in evaluation mode. Raises RunError if the weights are missing or damaged.
         """
+        name = "generator" if epoch is None else f"weights/epoch_{epoch:04d}"
         generator, _ = networks_for(self.config)
-        _load_weights(generator, _read_tensors(self.folder / "generator.safetensors"), self.folder)
+        _load_weights(generator, _read_tensors(self.folder / f"{name}.safetensors"), self.folder)
         return generator.eval()
+
+    def metrics(self) -> dict[int, dict]:
+        """What was measured at each epoch, see ganlib.metrics; {} if nothing was."""
+        path = self.folder / "metrics.json"
+        try:
+            found = json.loads(_read(path)) if path.is_file() else {}
+            return {int(epoch): measures for epoch, measures in found.items()}
+        except (ValueError, AttributeError) as error:
+            raise RunError(f"{path} is damaged: python -m ganlib record makes it again") from error
 
 
 def networks_for(config: TrainingConfig) -> tuple[nn.Module, nn.Module]:

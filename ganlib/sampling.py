@@ -44,6 +44,24 @@ def generate(generator: nn.Module, z: Tensor, labels: Tensor, conditional: bool)
     return images
 
 
+def draw(
+    generator: nn.Module, config: TrainingConfig, n: int, seed: int, digit: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """``n`` images by a generator of ``config``, (n, 1, H, W) on the CPU, and their labels (n,).
+
+    The same ``seed`` gives the same noise. A conditional generator draws ``digit``, or 0 to 9 in
+    turn; for any other the labels are -1.
+    """
+    conditional = networks.family(config.model).conditional
+    z = torch.randn(n, config.latent_dim, generator=torch.Generator().manual_seed(seed))
+    labels = torch.arange(n) % config.n_classes if digit is None else torch.full((n,), digit)
+    # In parts, so that a great many images need no great memory for the layers between.
+    parts = [
+        generate(generator, *part, conditional) for part in zip(z.split(4096), labels.split(4096))
+    ]
+    return torch.cat(parts), labels if conditional else torch.full((n,), -1)
+
+
 def to_sheet(images: Tensor, columns: int = SHEET) -> np.ndarray:
     """Images (R * columns, 1, H, W) in [-1, 1] to one grey picture (R * H, columns * W), uint8."""
     n, _, height, width = images.shape

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganlib import data, runs
+from ganlib import classifier, data, runs
 from ganlib.training import TrainingConfig
 
 # Everything here is tiny: a second thread only waits, and on a busy machine waits long.
@@ -75,6 +75,13 @@ def finished(request, digits, tmp_path_factory) -> runs.Run:
     for _ in runs.train_run(folder, tiny_config(request.param), digits):
         pass
     return runs.read_run(folder)
+
+
+@pytest.fixture(scope="session")
+def judge() -> classifier.Classifier:
+    """A judge of scikit-learn's digits; the shipped one reads MNIST, whose digits have margins."""
+    known = data.load("digits", "train", img_size=classifier.SIZE)
+    return classifier.train_classifier(known, 5, device="cpu")
 
 
 def same_tensors(left: dict, right: dict) -> bool:

@@ -3,14 +3,14 @@
 import json
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from ganlib import cli, commands, losses, recording, runs, sampling, training
+from ganlib import cli, commands, losses, runs, sampling, training
 from ganlib.cli import main
 from ganlib.training import TrainingConfig
 
@@ -174,33 +174,6 @@ def test_help_in_a_process_of_its_own():
 def test_alone_prints_help(capsys):
     assert main([]) == 2
     assert "usage: python -m ganlib" in capsys.readouterr().out
-
-
-def test_record_trains_packs_and_skips(here, monkeypatch, capsys):
-    small = TrainingConfig(
-        n_epochs=1,
-        img_size=8,
-        dataset="digits",
-        train_size=64,
-        batch_size=32,
-        device="cpu",
-    )
-    recipes = {"one": small, "two": replace(small, model="cgan", loss="mse")}
-    for room in (commands, recording):
-        monkeypatch.setattr(room, "RECIPES", recipes)
-    for room in (commands, recording, runs):
-        monkeypatch.setattr(room, "RECORDED", here / "recorded")
-    assert main(["record", "one", "--device", "cpu"]) == 0
-    assert runs.recorded_names() == ["one"]
-    assert main(["record", "--device", "cpu"]) == 0
-    said = capsys.readouterr().out
-    assert runs.recorded_names() == ["one", "two"] and "one is recorded already" in said
-    assert not (here / "recorded" / "two" / "checkpoint.safetensors").exists()
-    assert main(["sample", "two", "--digit", "7", "--n", "4", "--out", "seven.png"]) == 0
-    assert Image.open("seven.png").size == (16, 16)
-    assert main(["list"]) == 0
-    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
-    assert listed[-4:] == ["one", "two", "runs/one", "runs/two"]
 
 
 def test_ctrl_c_keeps_finished_epochs(tmp_path, monkeypatch, capsys):

@@ -28,16 +28,21 @@ MAY_IMPORT = {
     "history": {"training"},
     "sampling": {"data", "networks", "training"},
     "runs": {"data", "networks", "training", "history", "sampling"},
-    "metrics": {"data", "networks", "training", "sampling", "runs"},
-    "recording": {"data", "networks", "training", "history", "sampling", "runs"},
+    "classifier": {"data", "training", "runs"},
+    "metrics": {"data", "training", "classifier"},
+    "experiment": {"training", "sampling", "runs", "metrics"},
+    "recording": {"training", "sampling", "runs", "metrics", "experiment"},
     "plotting": {"data", "networks", "losses", "training", "history", "sampling", "runs"},
     "charts": {"networks", "plotting"},
     "widgets": {"data", "training", "sampling", "runs", "plotting", "charts"},
-    "commands": {"data", "networks", "training", "history", "sampling", "runs", "recording"},
-    "cli": {"data", "networks", "losses", "training", "recording", "runs", "commands"},
+    "commands": {"data", "networks", "training", "history", "sampling", "runs"},
+    "judging": {"data", "training", "sampling", "runs", "commands"}
+    | {"classifier", "metrics", "experiment", "recording"},
+    "cli": {"data", "networks", "losses", "training", "recording", "runs", "metrics"}
+    | {"commands", "judging"},
     "__main__": {"cli"},
 }
-TALKS = {"cli", "commands"}  # the rooms that may print
+TALKS = {"cli", "commands", "judging"}  # the rooms that may print
 LONGEST = 360  # lines, "about 350"; a longer room is two rooms
 
 
@@ -94,7 +99,7 @@ def test_heavy_libraries_stay_in_their_rooms(room):
         "matplotlib": {"plotting", "charts", "widgets"},
         "torchvision": {"data"},
         "sklearn": {"data", "metrics"},
-        "safetensors": {"runs", "recording"},
+        "safetensors": {"runs", "recording", "classifier"},
     }
     for library in libraries(room) & homes.keys():
         assert room in homes[library], f"{room} imports {library}"

@@ -10,7 +10,7 @@ from conftest import same_tensors, tiny_config
 from safetensors.torch import load_file
 
 from ganlib import recording, runs
-from ganlib.recording import RECIPES, half_matrix, pack, record
+from ganlib.recording import RECIPES, half_matrix, pack
 from ganlib.runs import RunError, read_run, train_run
 from ganlib.sampling import fixed_z, generate, to_sheet
 from ganlib.training import LOGGED, TrainingConfig
@@ -39,23 +39,6 @@ def test_recipes_are_table_1_in_all_but_the_named_differences():
     }
     assert (table_1["model"], table_1["loss"], table_1["dataset"]) == ("gan", "bce", "mnist")
     assert table_1["train_size"] is None and table_1["d_steps"] == 1
-
-
-def test_a_recipe_is_recorded_and_gone_on_with(monkeypatch, tmp_path, digits):
-    recipe = replace(tiny_config(), device="auto")
-    monkeypatch.setitem(RECIPES, "tiny", recipe)
-    for epoch in record("tiny", tmp_path, "cpu"):
-        if epoch.number == 1:
-            break
-    assert [epoch.number for epoch in record("tiny", tmp_path, "cpu")] == [2]
-    run = read_run(tmp_path / "tiny")
-    assert run.config == replace(recipe, device="cpu") and run.epochs_done == 2
-
-
-def test_an_unknown_recipe_is_refused_with_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match="unknown recipe 'best': choose one of gan, gan-eps0.8"):
-        next(record("best", tmp_path))
-    assert not list(tmp_path.iterdir())
 
 
 # --- Packing -------------------------------------------------------------------------------------

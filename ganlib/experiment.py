@@ -1,0 +1,187 @@
+"""The experiment of chapter 4: what do the label, the loss and BatchNorm's eps each change?
+
+Every cell of the grid is an ordinary run of the same length, trained once for each seed and
+measured at the same epochs. A finished cell is a result and goes into ``experiment.json``, which
+ships; whatever is there is skipped, so the grid can grow by seeds at any time.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+
+from ganlib import metrics
+from ganlib.runs import RECORDED, Run, RunError, read_run, train_run, write_whole
+from ganlib.sampling import draw
+from ganlib.training import TrainingConfig
+
+RESULTS = RECORDED / "experiment.json"
+EPOCHS = (1, 2, 5, 10, 15, 20, 25)  # measured; the last ends the run
+COUNTS = (200, 500, 1000, 2000, 5000, metrics.N_IMAGES)  # of images that the floor is measured on
+DATASET = "mnist"
+LOSSES = ("bce", "mse", "least-squares")
+BN_EPS = (1e-5, 0.8)
+# (conditioning, whose discriminator) -> model
+MODELS = {
+    ("none", "own"): "gan",
+    ("label", "own"): "cgan",
+    ("none", "swapped"): "gan-large-d",
+    ("label", "swapped"): "cgan-small-d",
+}
+# The discriminators are swapped where the paper trains them, with its own losses.
+SWAPPED = (("none", "bce", 1e-5), ("label", "mse", 1e-5))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the experiment: a level of each factor, and a seed."""
+
+    conditioning: str  # none or label
+    loss: str
+    bn_eps: float
+    discriminator: str  # own or swapped
+    seed: int
+
+    @property
+    def name(self) -> str:
+        swapped = "-swapped" if self.discriminator == "swapped" else ""
+        return f"{self.conditioning}-{self.loss}-eps{self.bn_eps:g}{swapped}-seed{self.seed}"
+
+    def config(self, **changes) -> TrainingConfig:
+        """The run's configuration: Table 1's, but for what the cell says and ``changes``."""
+        model = MODELS[self.conditioning, self.discriminator]
+        chosen = {"model": model, "loss": self.loss, "bn_eps": self.bn_eps, "seed": self.seed}
+        return TrainingConfig(**{"n_epochs": EPOCHS[-1]} | chosen | changes)
+
+
+def cells(n_seeds: int = 3, n_seeds_least_squares: int = 1) -> list[Cell]:
+    """The grid, seed by seed, so that a grid cut short has as many seeds as possible everywhere.
+
+    Raises ValueError if there are no seeds.
+    """
+    if n_seeds < 1 or n_seeds_least_squares < 0:
+        raise ValueError(f"the number of seeds must be at least 1, not {n_seeds}")
+    grid = []
+    for seed in range(max(n_seeds, n_seeds_least_squares)):
+        for conditioning, loss, bn_eps in product(("none", "label"), LOSSES, BN_EPS):
+            if seed < (n_seeds_least_squares if loss == "least-squares" else n_seeds):
+                grid.append(Cell(conditioning, loss, bn_eps, "own", seed))
+        if seed < n_seeds:
+            grid += [Cell(*levels, "swapped", seed) for levels in SWAPPED]
+    return grid
+
+
+# --- One cell ------------------------------------------------------------------------------------
+
+
+def run_cell(
+    cell: Cell,
+    workspace: Path,
+    against: metrics.Reference,
+    device: str = "auto",
+    on_epoch: Callable[[], None] | None = None,
+) -> dict:
+    """Train a cell into ``workspace/NAME``, or go on with it, and measure it; see `result`."""
+    folder = workspace / cell.name
+    config = cell.config(dataset=against.train.name, device=device)
+    resume = (folder / "config.json").exists()
+    for _ in train_run(folder, config, against.train, (0, *EPOCHS), resume):
+        if on_epoch is not None:
+            on_epoch()
+    return result(cell, read_run(folder), against)
+
+
+def measure_run(
+    run: Run,
+    epochs: Iterable[int],
+    against: metrics.Reference,
+    copies: bool = True,
+) -> dict[str, dict]:
+    """The run's measures at ``epochs``, by epoch (as text, for JSON); copies at the last only.
+
+    Every epoch draws from the same 10,000 points z. The run's latest weights need no kept
+    ones, so a packed run can be measured at its end.
+    """
+    found, epochs = {}, list(epochs)
+    for epoch in epochs:
+        generator = run.generator(None if epoch == run.epochs_done else epoch)
+        images, labels = draw(generator, run.config, metrics.N_IMAGES, seed=0)
+        labels = labels if run.conditional else None
+        last = epoch == epochs[-1]
+        found[str(epoch)] = metrics.measure(images, labels, against, copies and last)
+    return found
+
+
+def result(cell: Cell, run: Run, against: metrics.Reference) -> dict:
+    """What is kept of a finished cell: its measures, and its losses under each logging rule."""
+    losses, columns = run.losses(), ("g_loss", "d_loss")
+    ranges = {column: losses.ranges(column) for column in columns}
+    rules = {
+        rule: {column: ranges[column][rule] for column in columns} for rule in ranges["g_loss"]
+    }
+    means = {column: losses.epoch(column).tolist() for column in columns}
+    made = {"device": run.made["device"], "seconds": run.made["seconds"]}
+    measured = measure_run(run, EPOCHS, against)
+    named = {"name": cell.name} | asdict(cell)
+    return named | made | {"metrics": measured, "losses": rules, "epoch_means": means}
+
+
+# --- All results ---------------------------------------------------------------------------------
+
+
+def protocol() -> dict:
+    """What all results in one file share."""
+    return {
+        "n_epochs": EPOCHS[-1],
+        "epochs": list(EPOCHS),
+        "n_images": metrics.N_IMAGES,
+        "k": metrics.K,
+        "dataset": DATASET,
+    }
+
+
+def read_results(path: Path | None = None) -> dict:
+    """The results file, by default the shipped one: ``protocol``, ``floor``, ``floor_by_count``
+    and ``runs``. Raises RunError if it is missing or damaged.
+    """
+    path = path or RESULTS
+    try:
+        found = json.loads(path.read_bytes())
+        if {"protocol", "floor", "floor_by_count", "runs"} - found.keys():
+            raise ValueError("parts are missing")
+        return found
+    except OSError as error:
+        raise RunError(f"no results in {path}: python -m ganlib experiment makes them") from error
+    except (ValueError, AttributeError) as error:
+        raise RunError(f"{path} is damaged ({error}): delete it and run the experiment") from error
+
+
+def new_results(against: metrics.Reference) -> dict:
+    """Results without a run: the protocol, and the floor of every measure, by number of images."""
+    floors = {str(n): metrics.floor(against, n, copies=n == COUNTS[-1]) for n in COUNTS}
+    return {
+        "protocol": protocol(),
+        "floor": floors[str(COUNTS[-1])],
+        "floor_by_count": floors,
+        "runs": [],
+    }
+
+
+def add_result(results: dict, found: dict, run: Run, path: Path | None = None) -> None:
+    """Put a cell's result, and its last sample sheet, into the shipped files."""
+    path = path or RESULTS
+    others = [other for other in results["runs"] if other["name"] != found["name"]]
+    results["runs"] = sorted([*others, found], key=lambda one: one["name"])
+    sheet = run.folder / "samples" / f"epoch_{EPOCHS[-1]:04d}.png"
+    write_whole(path.with_suffix("") / f"{found['name']}.png", sheet.read_bytes())
+    write_whole(path, (json.dumps(rounded(results)) + "\n").encode())
+
+
+def rounded(found):
+    """Every number to six significant digits, which are more than the measures are worth."""
+    if isinstance(found, dict):
+        return {key: rounded(value) for key, value in found.items()}
+    if isinstance(found, (list, tuple)):
+        return [rounded(value) for value in found]
+    return float(f"{found:.6g}") if isinstance(found, float) else found

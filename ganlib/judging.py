@@ -1,0 +1,256 @@
+"""The commands behind the book's claims: `record`, `evaluate` and `experiment`."""
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from ganlib import classifier, data, experiment, metrics
+from ganlib.commands import duration, follow, table
+from ganlib.experiment import Cell
+from ganlib.recording import RECIPES, measure_packed, pack
+from ganlib.runs import Run, RunError, find_run, read_run, recorded_names, write_whole
+from ganlib.sampling import draw
+from ganlib.training import TrainingConfig, choose_device
+
+CLASSIFIER = "classifier"  # a name for `record`, beside those of the recipes
+
+# What `evaluate` prints: (key, title, how to print it).
+ROWS = (
+    ("accuracy", "drawn as asked", "{:.1%}"),
+    ("classes", "digits found (1 % of images or more)", "{}"),
+    ("class_kl", "imbalance of digits (KL, nats)", "{:.3f}"),
+    ("frechet", "Frechet distance (classifier features)", "{:.1f}"),
+    ("precision", "precision", "{:.3f}"),
+    ("recall", "recall", "{:.3f}"),
+    ("density", "density", "{:.3f}"),
+    ("coverage", "coverage", "{:.3f}"),
+    ("memorised_pixels", "looks copied, by pixels", "{:.1%}"),
+    ("memorised_features", "looks copied, by features", "{:.1%}"),
+)
+
+
+# --- record --------------------------------------------------------------------------------------
+
+
+def record_command(options: argparse.Namespace) -> int:
+    known = [CLASSIFIER, *RECIPES]
+    for name in options.names:
+        if name not in known:
+            raise ValueError(f"unknown recipe {name!r}: choose one of {', '.join(known)}")
+    done = [*recorded_names(), *([CLASSIFIER] if classifier.SHIPPED.is_file() else [])]
+    names = options.names or [name for name in known if name not in done]
+    for name in known:
+        if not options.names and name not in names:
+            print(f"{name} is recorded already; name it to record it again")
+    for name in names:
+        if name == CLASSIFIER:
+            record_classifier(options.device)
+        elif not record_run(name, Path(options.workspace) / name, options.device):
+            return 130
+        sys.stdout.flush()
+    return 0
+
+
+def record_classifier(device: str, n_epochs: int = 12) -> None:
+    """Train the judge on MNIST and ship it; says how well it reads the test split."""
+    train, test = (data.load("mnist", split, classifier.SIZE) for split in data.SPLITS)
+    steps = n_epochs * math.ceil(len(train) / 128)
+    with tqdm(total=steps, desc=CLASSIFIER, unit="it", disable=None) as bar:
+        judge = classifier.train_classifier(train, n_epochs, device=device, on_batch=bar.update)
+    classifier.save_classifier(judge)
+    share = classifier.accuracy(judge, test)
+    print(f"{CLASSIFIER}: reads {share:.2%} of the test images; in {classifier.SHIPPED}")
+
+
+def record_run(name: str, folder: Path, device: str) -> bool:
+    """Train, pack and measure a recipe; False if Ctrl-C stopped it."""
+    config = replace(RECIPES[name], device=device)
+    resume = (folder / "config.json").exists()
+    print(f"{name}: {'going on with' if resume else 'training into'} {folder}", flush=True)
+    if not follow(folder, config, resume, "python -m ganlib record"):
+        return False
+    run = read_run(folder)
+    packed = pack(run)
+    measure_packed(run, packed, reference_for(run))
+    print(f"{name}: recorded in {packed.folder}")
+    return True
+
+
+def reference_for(run: Run) -> metrics.Reference:
+    """Both splits of the run's data at its image size, as the judge sees them."""
+    if run.config.dataset != classifier.TRAINED_ON:
+        raise ValueError(
+            f"{run.name} was trained on {run.config.dataset}, and the classifier that judges "
+            f"reads {classifier.TRAINED_ON} alone"
+        )
+    pair = [data.load(run.config.dataset, split, run.config.img_size) for split in data.SPLITS]
+    return metrics.reference(*pair)
+
+
+# --- evaluate ------------------------------------------------------------------------------------
+
+
+def evaluate_command(options: argparse.Namespace) -> int:
+    if options.n <= metrics.K:
+        raise ValueError(
+            f"--n must be above {metrics.K}, the neighbours looked at, not {options.n}"
+        )
+    if not 0 <= options.seed < 2**63:
+        raise ValueError(f"--seed must be at least 0 and below 2**63, not {options.seed}")
+    run = find_run(options.run)
+    against = reference_for(run)
+    images, labels = draw(run.generator(), run.config, options.n, options.seed)
+    found = metrics.measure(images, labels if run.conditional else None, against)
+    floor = metrics.floor(against, options.n)
+    if options.json:
+        content = {"run": run.name, "epochs": run.epochs_done, "seed": options.seed}
+        content |= {"measures": found, "floor": floor}
+        write_whole(Path(options.json), (json.dumps(content, indent=1) + "\n").encode())
+    print(f"{run}\n{options.n:,} images against {against.test!r}\n")
+    print(table(report(found, floor)))
+    if found["confusion"]:
+        print("\nasked for (rows) and read as (columns)\n" + confusion_text(found["confusion"]))
+    return 0
+
+
+def report(found: dict, floor: dict) -> list[tuple[str, ...]]:
+    """Rows of text: each measure, and what real images score."""
+    rows = [("measure", "generated", "real images")]
+    for key, title, form in ROWS:
+        shown = ["-" if side[key] is None else form.format(side[key]) for side in (found, floor)]
+        rows.append((title, *shown))
+    if found["confusion"]:
+        asked = [row[digit] / max(1, sum(row)) for digit, row in enumerate(found["confusion"])]
+        real = [row[digit] / max(1, sum(row)) for digit, row in enumerate(floor["confusion"])]
+        rows += [
+            (f"  {digit} drawn as asked", f"{asked[digit]:.1%}", f"{real[digit]:.1%}")
+            for digit in range(10)
+        ]
+    else:
+        shares = [count / found["n_images"] for count in found["class_counts"]]
+        real = [count / floor["n_images"] for count in floor["class_counts"]]
+        rows += [
+            (f"  share of {digit}", f"{shares[digit]:.1%}", f"{real[digit]:.1%}")
+            for digit in range(10)
+        ]
+    return rows
+
+
+def confusion_text(counts: list[list[int]]) -> str:
+    """The 10 x 10 matrix, with dots for zeros so that the errors stand out."""
+    lines = ["     " + "".join(f"{digit:6}" for digit in range(10))]
+    for digit, row in enumerate(counts):
+        lines.append(f"{digit:5}" + "".join(f"{count or '.':>6}" for count in row))
+    return "\n".join(lines)
+
+
+# --- experiment ----------------------------------------------------------------------------------
+
+
+def experiment_command(options: argparse.Namespace) -> int:
+    device = choose_device(options.device)
+    by_default = min(4, os.cpu_count() or 1) if device.type == "cpu" else 1
+    n_workers = by_default if options.workers is None else options.workers
+    if n_workers < 1:
+        raise ValueError(f"--workers must be at least 1, not {n_workers}")
+    grid = experiment.cells(options.seeds, options.least_squares_seeds)
+    workspace = Path(options.workspace) / "experiment"
+    results = opened_results()
+    done = {one["name"] for one in results["runs"]}
+    missing = [cell for cell in grid if cell.name not in done]
+    print(f"{len(grid)} cells, {len(grid) - len(missing)} of them done", flush=True)
+    began = time.monotonic()
+    with tqdm(total=len(missing) * experiment.EPOCHS[-1], unit="epoch", disable=None) as bar:
+
+        def show_progress() -> None:
+            bar.update(sum(epochs_done(workspace / cell.name) for cell in missing) - bar.n)
+
+        show_progress()
+        try:
+            cells = run_cells(missing, workspace, options.device, n_workers, show_progress)
+            for count, found in enumerate(cells, 1):
+                experiment.add_result(results, found, read_run(workspace / found["name"]))
+                left = (time.monotonic() - began) / count * (len(missing) - count)
+                progress = f"{count} of {len(missing)}, about {duration(left)} left"
+                tqdm.write(f"{found['name']}: {progress}", file=sys.stdout)
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            bar.close()
+            kept = "finished cells are kept, and the others resume with the same command"
+            print(f"ganlib: stopped; {kept}", file=sys.stderr)
+            return 130
+    print(f"{len(results['runs'])} results in {experiment.RESULTS}")
+    return 0
+
+
+def opened_results() -> dict:
+    """The shipped results, or new ones; refuses a file made under another protocol."""
+    if not experiment.RESULTS.exists():
+        return experiment.new_results(shared_reference())
+    results = experiment.read_results()
+    if results["protocol"] != experiment.protocol():
+        raise RunError(
+            f"{experiment.RESULTS} follows another protocol ({results['protocol']}, not "
+            f"{experiment.protocol()}): move it away to start afresh"
+        )
+    return results
+
+
+def shared_reference() -> metrics.Reference:
+    """Both splits that every cell trains on and is measured against."""
+    size = TrainingConfig.img_size
+    return metrics.reference(*(data.load(experiment.DATASET, s, size) for s in data.SPLITS))
+
+
+def epochs_done(folder: Path) -> int:
+    return read_run(folder).epochs_done if (folder / "config.json").exists() else 0
+
+
+def run_cells(
+    cells: list[Cell],
+    workspace: Path,
+    device: str,
+    n_workers: int,
+    show_progress: Callable[[], None],
+) -> Iterator[dict]:
+    """Train and measure ``cells``, ``n_workers`` at a time; yields each result as it comes."""
+    if n_workers == 1:
+        against = shared_reference()
+        for cell in cells:
+            yield experiment.run_cell(cell, workspace, against, device, show_progress)
+        return
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // n_workers)
+    with context.Pool(n_workers, open_worker, (workspace, device, threads)) as pool:
+        coming = pool.imap_unordered(work, cells)
+        for _ in cells:
+            while True:
+                try:
+                    found = coming.next(timeout=2)
+                    break
+                except multiprocessing.TimeoutError:
+                    show_progress()  # the workers' run folders say how far they are
+            yield found
+
+
+_worker: tuple = ()  # what a worker process keeps from cell to cell
+
+
+def open_worker(workspace: Path, device: str, threads: int) -> None:
+    global _worker
+    torch.set_num_threads(threads)
+    _worker = (workspace, shared_reference(), device)
+
+
+def work(cell: Cell) -> dict:
+    return experiment.run_cell(cell, *_worker)

@@ -1,0 +1,175 @@
+"""The grid of chapter 4, one small cell from training to the results file, and what ships."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ganlib import data, experiment, judging, metrics, runs
+from ganlib.experiment import Cell, add_result, cells, read_results, rounded
+from ganlib.runs import RunError
+from ganlib.training import TrainingConfig
+
+CELL = Cell("label", "mse", 1e-5, "swapped", 2)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The same experiment in seconds: two epochs, 8x8 digits, 300 images to measure."""
+    monkeypatch.setattr(experiment, "EPOCHS", (1, 2))
+    monkeypatch.setattr(experiment, "COUNTS", (100, 300))
+    monkeypatch.setattr(metrics, "N_IMAGES", 300)
+    own = Cell.config
+    tiny = {"img_size": 8, "batch_size": 64, "latent_dim": 8, "n_epochs": 2}
+    monkeypatch.setattr(Cell, "config", lambda cell, **changes: own(cell, **changes | tiny))
+
+
+@pytest.fixture
+def against(judge):
+    pair = [data.load("digits", split, 8, size=200) for split in data.SPLITS]
+    return metrics.reference(*pair, judge)
+
+
+# --- The grid ------------------------------------------------------------------------------------
+
+
+def test_the_grid_has_every_combination_and_both_swapped_arms():
+    grid = cells(3, 1)
+    assert len(grid) == len({cell.name for cell in grid}) == 3 * (8 + 2) + 4
+    own = [cell for cell in grid if cell.discriminator == "own" and cell.seed == 0]
+    assert len({(cell.conditioning, cell.loss, cell.bn_eps) for cell in own}) == 12
+    assert {cell.seed for cell in grid if cell.loss == "least-squares"} == {0}
+    assert [cell.seed for cell in grid] == sorted(cell.seed for cell in grid)
+
+
+def test_another_seed_adds_cells_and_changes_none():
+    assert set(cells(3)) < set(cells(4))
+    assert {cell.seed for cell in set(cells(4)) - set(cells(3))} == {3}
+
+
+def test_a_cell_is_table_1_but_for_its_levels():
+    config = CELL.config()
+    assert CELL.name == "label-mse-eps1e-05-swapped-seed2"
+    levels = {"model": "cgan-small-d", "loss": "mse", "seed": 2, "n_epochs": 25}
+    assert config == replace(TrainingConfig(), **levels)
+    assert Cell("none", "bce", 0.8, "own", 0).config().model == "gan"
+
+
+@pytest.mark.parametrize("seeds", [(0, 1), (-1, 0)])
+def test_no_seeds_are_refused(seeds):
+    with pytest.raises(ValueError, match="at least 1"):
+        cells(*seeds)
+
+
+# --- One cell ------------------------------------------------------------------------------------
+
+
+def test_a_cell_is_trained_measured_and_kept(small, against, tmp_path):
+    epochs, path = [], tmp_path / "shipped" / "experiment.json"
+    found = experiment.run_cell(CELL, tmp_path, against, "cpu", lambda: epochs.append(1))
+    assert len(epochs) == 2 and list(found["metrics"]) == ["1", "2"]
+    assert found["metrics"]["2"]["accuracy"] is not None
+    assert "memorised_pixels" in found["metrics"]["2"]
+    assert "memorised_pixels" not in found["metrics"]["1"]
+    assert {key: found[key] for key in vars(CELL)} == vars(CELL)
+
+    run = runs.read_run(tmp_path / CELL.name)
+    low, high = found["losses"]["every iteration"]["d_loss"]
+    assert (low, high) == run.losses().range("d_loss")
+    for rule in found["losses"].values():
+        assert low <= rule["d_loss"][0] <= rule["d_loss"][1] <= high
+    assert len(found["epoch_means"]["g_loss"]) == 2
+
+    results = experiment.new_results(against)
+    assert list(results["floor_by_count"]) == ["100", "300"]
+    add_result(results, found, run, path)
+    add_result(results, found, run, path)  # again: replaced, not doubled
+    stored = read_results(path)
+    assert [one["name"] for one in stored["runs"]] == [CELL.name]
+    assert stored["runs"][0]["metrics"] == rounded(found["metrics"])
+    sheet = path.with_suffix("") / f"{CELL.name}.png"
+    assert sheet.read_bytes() == (run.folder / "samples" / "epoch_0002.png").read_bytes()
+
+
+def test_a_finished_cell_is_measured_again_without_training(small, against, tmp_path):
+    first = experiment.run_cell(CELL, tmp_path, against, "cpu")
+    epochs = []
+    again = experiment.run_cell(CELL, tmp_path, against, "cpu", lambda: epochs.append(1))
+    assert not epochs and again["metrics"] == first["metrics"]
+
+
+def test_epochs_share_their_noise_and_the_last_needs_no_kept_weights(small, against, tmp_path):
+    experiment.run_cell(CELL, tmp_path, against, "cpu")
+    run = runs.read_run(tmp_path / CELL.name)
+    kept = experiment.measure_run(run, [1, 2], against)
+    for path in (run.folder / "weights").glob("*"):
+        path.unlink()
+    assert experiment.measure_run(run, [2], against)["2"] == kept["2"]
+    with pytest.raises(RunError, match="epoch_0001"):
+        experiment.measure_run(run, [1], against)
+
+
+def test_six_digits_are_kept():
+    assert rounded({"a": [1 / 3, 2], "b": None, "c": True}) == {
+        "a": [0.333333, 2],
+        "b": None,
+        "c": True,
+    }
+
+
+# --- The results file ----------------------------------------------------------------------------
+
+
+def test_missing_and_damaged_results_say_what_to_do(tmp_path):
+    with pytest.raises(RunError, match="ganlib experiment makes them"):
+        read_results(tmp_path / "none.json")
+    for content in ("", "[]", "{}", '{"runs": []}'):
+        (tmp_path / "bad.json").write_text(content)
+        with pytest.raises(RunError, match="damaged"):
+            read_results(tmp_path / "bad.json")
+
+
+def test_results_of_another_protocol_are_refused(monkeypatch, tmp_path):
+    parts = {"protocol": {"n_epochs": 1}, "floor": {}, "floor_by_count": {}, "runs": []}
+    (tmp_path / "old.json").write_text(json.dumps(parts))
+    monkeypatch.setattr(experiment, "RESULTS", tmp_path / "old.json")
+    with pytest.raises(RunError, match="another protocol"):
+        judging.opened_results()
+
+
+def test_the_shipped_results_are_of_this_grid_and_each_has_its_sheet():
+    results = read_results()
+    assert results["protocol"] == experiment.protocol()
+    assert list(results["floor_by_count"]) == [str(n) for n in experiment.COUNTS]
+    by_name = {cell.name: cell for cell in cells(99, 99)}
+    assert results["runs"]
+    for one in results["runs"]:
+        cell = by_name[one["name"]]
+        assert {key: one[key] for key in vars(cell)} == vars(cell)
+        assert [int(epoch) for epoch in one["metrics"]] == list(experiment.EPOCHS)
+        assert (experiment.RESULTS.with_suffix("") / f"{cell.name}.png").is_file()
+        for found in one["metrics"].values():
+            assert sum(found["class_counts"]) == found["n_images"] == metrics.N_IMAGES
+            assert (found["accuracy"] is None) == (cell.conditioning == "none")
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+@pytest.mark.slow
+def test_workers_share_the_cells(small, monkeypatch, tmp_path, against, n_workers):
+    """With two, real processes would not see the small protocol: the pool is a thread pool."""
+    from multiprocessing.pool import ThreadPool
+
+    class Threads:
+        def get_context(self, method):
+            return type("Context", (), {"Pool": staticmethod(ThreadPool)})
+
+        TimeoutError = judging.multiprocessing.TimeoutError
+
+    monkeypatch.setattr(judging, "multiprocessing", Threads())
+    monkeypatch.setattr(judging, "shared_reference", lambda: against)
+    grid = [CELL, replace(CELL, seed=3), replace(CELL, discriminator="own")]
+    looked = []
+    found = list(judging.run_cells(grid, tmp_path, "cpu", n_workers, lambda: looked.append(1)))
+    assert {one["name"] for one in found} == {cell.name for cell in grid}
+    assert all(torch.isfinite(torch.tensor(one["metrics"]["2"]["frechet"])) for one in found)

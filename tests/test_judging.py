@@ -1,0 +1,206 @@
+"""The commands behind the claims: record, evaluate and experiment, on tiny runs."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import tiny_config
+from PIL import Image
+
+from ganlib import classifier, commands, data, experiment, judging, metrics, recording, runs
+from ganlib.cli import main
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, judge):
+    """A folder of its own, for what ships too; a judge of the digits at hand."""
+    monkeypatch.chdir(tmp_path)
+    for room in (commands, recording, runs):
+        monkeypatch.setattr(room, "RECORDED", tmp_path / "recorded")
+    monkeypatch.setattr(classifier, "SHIPPED", tmp_path / "recorded" / "classifier.safetensors")
+    monkeypatch.setattr(experiment, "RESULTS", tmp_path / "recorded" / "experiment.json")
+    monkeypatch.setattr(classifier, "TRAINED_ON", "digits")
+    monkeypatch.setattr(metrics, "load_classifier", lambda: judge)
+    monkeypatch.setattr(metrics, "N_IMAGES", 200)
+    return tmp_path
+
+
+@pytest.fixture
+def recipes(monkeypatch):
+    """Two small recipes in place of the real ones."""
+    small = replace(tiny_config(), device="auto")
+    found = {"one": small, "two": replace(small, model="cgan", loss="mse")}
+    for room in (judging, recording):
+        monkeypatch.setattr(room, "RECIPES", found)
+    monkeypatch.setattr("ganlib.cli.RECIPES", found)
+    return found
+
+
+def refused(capsys, arguments, *words):
+    assert main([str(a) for a in arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ganlib: ") and error.count("\n") == 1
+    assert all(word in error for word in words), error
+
+
+# --- record --------------------------------------------------------------------------------------
+
+
+def test_record_trains_packs_measures_and_skips(here, recipes, monkeypatch, capsys, judge):
+    monkeypatch.setattr(judging, "record_classifier", lambda device: print("the judge"))
+    assert main(["record", "one", "--device", "cpu"]) == 0
+    assert runs.recorded_names() == ["one"]
+    assert "the judge" not in capsys.readouterr().out
+    assert main(["record", "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert runs.recorded_names() == ["one", "two"]
+    assert "one is recorded already" in said and "the judge" in said
+    folder = here / "recorded" / "two"
+    assert not (folder / "checkpoint.safetensors").exists()
+    found = runs.find_run("two").metrics()
+    assert list(found) == [1, 2] and found[1]["n_images"] == 200
+    assert found[2]["memorised_pixels"] is not None and "memorised_pixels" not in found[1]
+    assert main(["sample", "two", "--digit", "7", "--n", "4", "--out", "seven.png"]) == 0
+    assert Image.open("seven.png").size == (16, 16)
+    assert main(["list"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert listed[-4:] == ["one", "two", "runs/one", "runs/two"]
+
+
+def test_a_stopped_recording_goes_on(here, recipes, capsys):
+    folder, digits = here / "runs" / "one", data.load("digits", "train", 8, size=70)
+    config = replace(recipes["one"], device="cpu")
+    for _ in runs.train_run(folder, config, digits):
+        break
+    assert main(["record", "one", "--device", "cpu"]) == 0
+    assert "going on with" in capsys.readouterr().out
+    assert runs.find_run("one").epochs_done == 2
+
+
+def test_the_judge_is_recorded_from_both_splits(here, monkeypatch, capsys):
+    own = data.load
+    monkeypatch.setattr(
+        data, "load", lambda name, split, size: own("digits", split, size, size=100)
+    )
+    judging.record_classifier("cpu", n_epochs=1)
+    assert "of the test images" in capsys.readouterr().out
+    assert classifier.SHIPPED.is_file()
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_ones(here, capsys):
+    refused(capsys, ["record", "best"], "best", "classifier, gan, gan-eps0.8")
+    assert not list(here.iterdir())
+
+
+# --- evaluate ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["gan", "cgan"])
+def run(request, here, digits) -> runs.Run:
+    for _ in runs.train_run(here / request.param, tiny_config(request.param), digits):
+        pass
+    return runs.read_run(here / request.param)
+
+
+def test_evaluate_prints_what_measure_finds_and_writes_it(run, here, capsys, judge):
+    arguments = [str(run.folder), "--n", "150", "--seed", "3", "--json", "found.json"]
+    assert main(["evaluate", *arguments]) == 0
+    said = capsys.readouterr().out
+    stored = json.loads((here / "found.json").read_text())
+    pair = [data.load("digits", split, 8) for split in data.SPLITS]
+    images, labels = commands.sample(run, 150, 3)
+    labels = labels if run.conditional else None
+    found = metrics.measure(images, labels, metrics.reference(*pair, judge))
+    assert stored["measures"] == found
+    assert f"{found['coverage']:.3f}" in said and f"{stored['floor']['coverage']:.3f}" in said
+    assert ("asked for (rows)" in said) == run.conditional
+    rows = [line for line in said.splitlines() if line.startswith("  ")]
+    assert len([row for row in rows if "%" in row]) == 10
+
+
+def test_the_matrix_shows_each_count(capsys):
+    counts = torch.zeros(10, 10, dtype=torch.int64)
+    counts[3, 8], counts[0, 0] = 17, 983
+    lines = judging.confusion_text(counts.tolist()).splitlines()
+    assert lines[1].split() == ["0", "983", *"........."]
+    assert lines[4].split() == ["3", *"........", "17", "."]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ("nothing", ["no run called 'nothing'"]),
+        ("gan --n 1", ["--n", "above 5"]),
+        ("gan --n many", ["whole number"]),
+        ("gan --seed -1", ["--seed", "at least 0"]),
+        ("gan --n 50 --json /dev/null/x.json", ["cannot write"]),
+        ("fashion", ["fashion-mnist", "digits alone"]),
+    ],
+)
+def test_what_evaluate_refuses(here, digits, capsys, arguments, words):
+    for _ in runs.train_run(here / "gan", tiny_config(n_epochs=1), digits):
+        pass
+    other = replace(digits, name="fashion-mnist")
+    config = tiny_config(n_epochs=1, dataset="fashion-mnist")
+    for _ in runs.train_run(here / "fashion", config, other):
+        pass
+    refused(capsys, ["evaluate", *arguments.split()], *words)
+
+
+# --- experiment ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_grid(here, monkeypatch, judge):
+    """A grid of two epochs on small digits."""
+    monkeypatch.setattr(experiment, "EPOCHS", (1, 2))
+    monkeypatch.setattr(experiment, "COUNTS", (100, 200))
+    own = experiment.Cell.config
+    tiny = {"img_size": 8, "batch_size": 64, "latent_dim": 8, "n_epochs": 2}
+    monkeypatch.setattr(
+        experiment.Cell, "config", lambda cell, **changes: own(cell, **changes | tiny)
+    )
+    pair = [data.load("digits", split, 8, size=100) for split in data.SPLITS]
+    monkeypatch.setattr(judging, "shared_reference", lambda: metrics.reference(*pair, judge))
+
+
+def test_an_experiment_grows_by_a_seed_and_repeats_nothing(small_grid, here, capsys):
+    command = ["experiment", "--device", "cpu", "--workers", "1", "--least-squares-seeds", "0"]
+    assert main([*command, "--seeds", "1"]) == 0
+    first = experiment.read_results(experiment.RESULTS)
+    assert len(first["runs"]) == 10
+    assert "10 cells, 0 of them done" in capsys.readouterr().out
+    assert main([*command, "--seeds", "2"]) == 0
+    assert "20 cells, 10 of them done" in capsys.readouterr().out
+    second = experiment.read_results(experiment.RESULTS)
+    assert len(second["runs"]) == 20
+    assert [one for one in second["runs"] if one["seed"] == 0] == first["runs"]
+
+
+def test_ctrl_c_keeps_finished_cells(small_grid, monkeypatch, capsys):
+    own, calls = experiment.run_cell, []
+
+    def pressed_in_the_third(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return own(*arguments)
+
+    monkeypatch.setattr(experiment, "run_cell", pressed_in_the_third)
+    assert main(["experiment", "--device", "cpu", "--workers", "1"]) == 130
+    assert "the same command" in capsys.readouterr().err
+    assert len(experiment.read_results(experiment.RESULTS)["runs"]) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ("--seeds 0", ["at least 1"]),
+        ("--seeds two", ["whole number"]),
+        ("--workers 0", ["--workers", "at least 1"]),
+        ("--device abacus", ["abacus"]),
+    ],
+)
+def test_what_an_experiment_refuses(small_grid, capsys, arguments, words):
+    refused(capsys, ["experiment", *arguments.split()], *words)
