@@ -109,6 +109,8 @@ def evaluate_command(options: argparse.Namespace) -> int:
         raise ValueError(f"--seed must be at least 0 and below 2**63, not {options.seed}")
     run = find_run(options.run)
     against = reference_for(run)
+    # Now, since what follows takes up to a minute.
+    print(f"{run}\n{options.n:,} images against {against.test!r}\n", flush=True)
     images, labels = draw(run.generator(), run.config, options.n, options.seed)
     found = metrics.measure(images, labels if run.conditional else None, against)
     floor = metrics.floor(against, options.n)
@@ -116,7 +118,6 @@ def evaluate_command(options: argparse.Namespace) -> int:
         content = {"run": run.name, "epochs": run.epochs_done, "seed": options.seed}
         content |= {"measures": found, "floor": floor}
         write_whole(Path(options.json), (json.dumps(content, indent=1) + "\n").encode())
-    print(f"{run}\n{options.n:,} images against {against.test!r}\n")
     print(table(report(found, floor)))
     if found["confusion"]:
         print("\nasked for (rows) and read as (columns)\n" + confusion_text(found["confusion"]))

@@ -1,17 +1,20 @@
 """What every committed chapter holds to, and that it runs from anywhere with other parameters."""
 
 import ast
+import io
 import json
 import re
 from collections import Counter
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
-from execute import WIDGET, WIDGET_STATE, WIDGET_VIEW, chapters, execute, tidy
+from execute import WIDGET, WIDGET_STATE, WIDGET_VIEW, chapters, execute, tidy, with_palette
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
+from PIL import Image
 
 import ganlib
 
@@ -167,6 +170,21 @@ def test_saved_as_make_notebooks_saves(chapter, tmp_path):
     copy.write_bytes((ROOT / chapter).read_bytes())
     tidy(copy)
     assert copy.read_text() == (ROOT / chapter).read_text()
+
+
+@pytest.mark.parametrize("n_colours", [2, 256, 3000])
+def test_figures_get_a_palette_and_grey_sheets_lose_nothing(n_colours):
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (n_colours, 4), dtype=np.uint8)
+    pixels = colours[np.sort(rng.integers(0, n_colours, 40_000))].reshape(200, 200, 4)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels, "RGBA").save(buffer, "PNG")
+    small = with_palette(buffer.getvalue())
+    assert len(small) < len(buffer.getvalue())
+    assert with_palette(small) == small
+    after = np.asarray(Image.open(io.BytesIO(small)).convert("RGBA"))
+    apart = np.abs(after.astype(int) - pixels)
+    assert apart.max() == 0 if n_colours <= 256 else apart.mean() < 40
 
 
 SLIDERS = """\
