@@ -2,6 +2,8 @@
 # html     build the book from the committed outputs, executing nothing
 # test     everything that must hold
 # notebooks  execute every chapter in place, to commit its outputs
+# colab    run every chapter as Colab would, ganlib being installed by its set-up cell
+# repo     say where the book lives: make repo URL=https://github.com/owner/name
 # record   train the recorded runs (hours on a CPU)    bench  time the training step    lint  ruff
 
 # Any of Python 3.11 to 3.13: make book PYTHON=python3.12
@@ -18,7 +20,7 @@ endif
 # Warnings are errors, and all of them are shown. --all: Sphinx overlooks a changed style sheet.
 BUILD := $(BIN)/jupyter-book build -q -W --keep-going --all
 
-.PHONY: book html test notebooks record bench lint
+.PHONY: book html test notebooks colab repo record bench lint
 .DEFAULT_GOAL := book
 
 # The stamp is newer than both files while .venv holds what they ask for.
@@ -48,6 +50,12 @@ test: lint
 
 notebooks: $(READY)
 	$(BIN)/python tools/execute.py --in-place
+
+colab: $(READY)
+	$(BIN)/python tools/colab.py
+
+repo: $(READY)
+	$(BIN)/python tools/repo.py '$(URL)'
 
 record: $(READY)
 	$(BIN)/python -m ganlib record

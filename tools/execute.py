@@ -49,7 +49,9 @@ def mnist_is_here() -> bool:
     return True
 
 
-def execute(source: Path, target: Path, cwd: Path = ROOT, **parameters) -> None:
+def execute(
+    source: Path, target: Path, cwd: Path = ROOT, kernel: str = "python3", **parameters
+) -> None:
     """Run the notebook ``source`` in a fresh kernel and write it, with its outputs, to ``target``.
 
     Raises papermill.PapermillExecutionError if a cell fails.
@@ -58,7 +60,7 @@ def execute(source: Path, target: Path, cwd: Path = ROOT, **parameters) -> None:
         source,
         target,
         parameters,
-        kernel_name="python3",
+        kernel_name=kernel,
         cwd=str(cwd),
         request_save_on_cell_execute=False,
     )
