@@ -26,7 +26,7 @@ from papermill import PapermillExecutionError
 
 HOME = ROOT / "_build" / "colab"
 PYTHON = HOME / "bin" / "python"
-PIP = (PYTHON, "-m", "pip", "-q", "--disable-pip-version-check")
+PIP = (PYTHON, "-m", "pip", "--disable-pip-version-check")
 # Of the packages that Colab comes with, those that the book needs are lent by this environment;
 LENT = ("torch", "torchvision", "numpy", "pillow", "safetensors", "scikit-learn", "matplotlib")
 LENT += ("tqdm", "ipykernel")
@@ -66,7 +66,7 @@ def set_up() -> None:
     lend(HOME / "lent")
     (site_packages,) = HOME.glob("lib/python*/site-packages")
     (site_packages / "lent.pth").write_text(f"{HOME / 'lent'}\n")
-    subprocess.run([*PIP, "install", *INSTALLED], check=True)
+    subprocess.run([*PIP, "install", "-q", *INSTALLED], check=True)
     kernel = HOME / "share" / "jupyter" / "kernels" / "colab"
     kernel.mkdir(parents=True)
     start = [str(PYTHON), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -88,7 +88,7 @@ def run(chapter: Path) -> set[str]:
         shutil.copy(ROOT / chapter, copy)
         execute(copy, copy, cwd=Path(folder), kernel="colab", **SMALL)
     after = packages()
-    subprocess.run([*PIP, "uninstall", "--yes", "ganlib"], check=True)
+    subprocess.run([*PIP, "uninstall", "-q", "--yes", "ganlib"], check=True)
     return {name for name, _ in before.items() ^ after.items()}
 
 
