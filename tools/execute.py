@@ -129,7 +129,8 @@ def main() -> None:
         return
 
     shutil.rmtree(COPY, ignore_errors=True)
-    shutil.copytree(ROOT / "book", COPY / "book")
+    for folder in ("book", "tests"):  # a page of the book lists the tests
+        shutil.copytree(ROOT / folder, COPY / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "_toc.yml", COPY)
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     if not mnist:
