@@ -37,16 +37,17 @@ SMALL = {"n_epochs": 1, "train_size": 1000, "device": "cpu", "dataset": "digits"
 
 def with_dependencies(names: tuple[str, ...]) -> set[str]:
     """The names, and all that they need on this machine."""
-    found, to_visit = set(), list(names)
+    found, to_visit = set(), [Requirement(name) for name in names]
     while to_visit:
-        name = to_visit.pop().lower()
-        if name not in found:
-            found.add(name)
-            for line in metadata.requires(name) or []:
-                needed = Requirement(line)
-                if not needed.marker or needed.marker.evaluate({"extra": ""}):
-                    to_visit.append(needed.name)
-    return found
+        wanted = to_visit.pop()
+        for extra in {"", *wanted.extras}:
+            if (wanted.name, extra) not in found:
+                found.add((wanted.name, extra))
+                needed = map(Requirement, metadata.requires(wanted.name) or [])
+                to_visit += [
+                    n for n in needed if not n.marker or n.marker.evaluate({"extra": extra})
+                ]
+    return {name for name, _ in found}
 
 
 def lend(folder: Path) -> None:
@@ -66,6 +67,8 @@ def set_up() -> None:
     lend(HOME / "lent")
     (site_packages,) = HOME.glob("lib/python*/site-packages")
     (site_packages / "lent.pth").write_text(f"{HOME / 'lent'}\n")
+    # venv's own setuptools, where it brings one, would hide the one that is lent.
+    subprocess.run([*PIP, "uninstall", "-q", "--yes", "setuptools"], check=True)
     subprocess.run([*PIP, "install", "-q", *INSTALLED], check=True)
     kernel = HOME / "share" / "jupyter" / "kernels" / "colab"
     kernel.mkdir(parents=True)

@@ -20,7 +20,7 @@ function describeWidgets(cell) {
   }
 }
 
-// Links to the glossary come with the definition as their title (book/_sphinx/reading.py). A title
+// Links to the glossary come with the definition as their title (book/_ext/reading.py). A title
 // shows to the mouse only; here it becomes a box that keyboards reach too, and Escape hides.
 function explainTerm(link, number) {
   const box = document.createElement("span");
