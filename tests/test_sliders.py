@@ -15,9 +15,17 @@ from ganlib import data, runs
 from ganlib.plotting import mosaic
 
 CHAPTERS = [str(chapter.with_suffix("")) for chapter in chapters()]
-DOWNLOAD = """async image => {
-  const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
-  return btoa(String.fromCharCode(...bytes));
+# In the browser, for one cell's output: what each slider says, and the files of the pictures on show.
+LOOK = """async output => {
+  const text = (row, part) => row.querySelector(part).textContent;
+  const settings = [...output.querySelectorAll(".widget-slider")].map(
+    row => [text(row, ".widget-label"), text(row, ".widget-readout")]);
+  const pictures = [...output.querySelectorAll("img")].filter(image => image.offsetParent);
+  const files = pictures.map(async image => {
+    const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
+    return btoa(String.fromCharCode(...bytes));
+  });
+  return [settings, await Promise.all(files)];
 }"""
 
 pytestmark = pytest.mark.slow
@@ -30,7 +38,7 @@ def saved_sliders(name: str) -> int:
     return sum(model["model_name"].endswith("SliderModel") for model in saved["state"].values())
 
 
-# --- What a slider's picture may be: for the names beside the sliders, the sources of the pictures --
+# --- What a picture may be: for the names beside the sliders, where their pictures come from ----
 
 
 @cache
@@ -71,26 +79,20 @@ def same(source, settings: dict[str, str], picture: np.ndarray) -> bool:
         return False
 
 
-# --- The pages -------------------------------------------------------------------------------------
+# --- The pages -----------------------------------------------------------------------------------
 
 
 def look(output) -> tuple[dict[str, str], np.ndarray]:
     """What the sliders of one output say, and the pixels of the one picture that they show."""
-    rows = output.locator(".widget-slider")
-    texts = [
-        rows.nth(n).locator(".widget-label, .widget-readout").all_inner_texts()
-        for n in range(rows.count())
-    ]
-    picture = output.locator("img:visible")
-    assert picture.count() == 1
-    png = base64.b64decode(picture.evaluate(DOWNLOAD))
-    return dict(texts), np.asarray(Image.open(io.BytesIO(png)))
+    settings, (png,) = output.evaluate(LOOK)
+    return dict(settings), np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_every_position_shows_its_picture(open_page, name):
     page = open_page(name)
     sliders = page.get_by_role("slider")
+    sliders.first.wait_for()  # embed.js takes a moment
     assert sliders.count() == saved_sliders(name) > 0
     for number in range(sliders.count()):
         slider = sliders.nth(number)

@@ -56,3 +56,13 @@ document.addEventListener("DOMContentLoaded", () => {
     observer.observe(cell, { childList: true, subtree: true, characterData: true });
   }
 });
+
+// Paper is white: what is printed is the light theme.
+let themeOnScreen;
+window.addEventListener("beforeprint", () => {
+  themeOnScreen = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+});
+window.addEventListener("afterprint", () => {
+  document.documentElement.dataset.theme = themeOnScreen;
+});
