@@ -15,7 +15,7 @@ from ganlib import data, runs
 from ganlib.plotting import mosaic
 
 CHAPTERS = [str(chapter.with_suffix("")) for chapter in chapters()]
-# In the browser, for one cell's output: what each slider says, and the files of the pictures on show.
+# In the browser, of one output: what each slider says, and the files of the pictures on show.
 LOOK = """async output => {
   const text = (row, part) => row.querySelector(part).textContent;
   const settings = [...output.querySelectorAll(".widget-slider")].map(
