@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCREENSHOTS = ROOT / "_build" / "screenshots"
 WIDTHS = {"wide": 1280, "narrow": 360}
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-PAGES = [TOC["root"], *(entry["file"] for entry in TOC["chapters"])]
+PAGES = [TOC["root"], *(entry["file"] for entry in TOC["chapters"]), "search"]
 CHAPTERS = [str(chapter.with_suffix("")) for chapter in chapters()]
 
 pytestmark = pytest.mark.slow
