@@ -50,12 +50,15 @@ def test_the_mouse_may_enter_a_definition(open_page):
 
 
 def test_search_finds_a_word_of_the_chapters(open_page):
-    page = open_page("search")
-    page.goto(page.url + "?q=collapse")
-    found = page.locator("#search-results li a").first
-    found.wait_for()
-    addresses = page.locator("#search-results li a").evaluate_all("all => all.map(a => a.href)")
-    assert any("02_gan" in link for link in addresses)
+    """As a reader would: a shortcut, a word, Enter; and all of it from the book's own files."""
+    page = open_page(CHAPTERS[0])
+    page.keyboard.press("Control+k")
+    page.keyboard.type("collapse")
+    page.keyboard.press("Enter")
+    results = page.locator("#search-results li a")
+    results.first.wait_for()
+    assert any("02_gan" in link for link in results.evaluate_all("all => all.map(a => a.href)"))
+    page.wait_for_load_state("networkidle")
 
 
 def test_the_theme_can_be_switched(open_page):
