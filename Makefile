@@ -2,6 +2,9 @@
 # html     build the book from the committed outputs, executing nothing
 # test     everything that must hold
 # notebooks  execute every chapter in place, to commit its outputs
+# links    ask other hosts whether the book's links to them still lead somewhere
+# colab    run every chapter as Colab would, ganlib being installed by its set-up cell
+# repo     say where the book lives: make repo URL=https://github.com/owner/name
 # record   train what ships with the book (hours on a CPU)    bench  time the training step    lint  ruff
 
 # Any of Python 3.11 to 3.13: make book PYTHON=python3.12
@@ -18,7 +21,7 @@ endif
 # Warnings are errors, and all of them are shown. --all: Sphinx overlooks a changed style sheet.
 BUILD := $(BIN)/jupyter-book build -q -W --keep-going --all
 
-.PHONY: book html test notebooks record bench lint
+.PHONY: book html test notebooks links colab repo record bench lint
 .DEFAULT_GOAL := book
 
 # The stamp is newer than both files while .venv holds what they ask for.
@@ -39,15 +42,26 @@ html: $(READY)
 	$(BUILD) .
 	@echo 'The book is ready: open _build/html/index.html'
 
-# nbval executes the committed notebooks and compares the cells tagged nbval-check-output.
+# MNIST first: the tests themselves may not download it. At the end, nbval executes the committed
+# notebooks and compares the cells tagged nbval-check-output.
 test: lint
 	$(BIN)/python tools/browser.py
-	$(BIN)/python -m pytest
 	$(BIN)/python tools/execute.py --check-data
+	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 book
 
 notebooks: $(READY)
 	$(BIN)/python tools/execute.py --in-place
+
+# Sphinx writes what it finds to _build/linkcheck/output.txt.
+links: $(READY)
+	$(BUILD) --builder linkcheck .
+
+colab: $(READY)
+	$(BIN)/python tools/colab.py
+
+repo: $(READY)
+	$(BIN)/python tools/repo.py '$(URL)'
 
 record: $(READY)
 	$(BIN)/python -m ganlib record

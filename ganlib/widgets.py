@@ -1,8 +1,8 @@
 """What a notebook shows and a reader moves: sliders, a live view of a training, source code.
 
 A slider's pictures are made beforehand and travel with the notebook, slider and picture are joined
-in the browser (jslink). So the same slider works in Jupyter, in Colab, and on the rendered page,
-where no kernel runs.
+in the browser (jslink). So the same slider works in Jupyter and on the rendered page, where no
+kernel runs. Colab still comes with ipywidgets 7, which has no Stack; there the kernel joins them.
 """
 
 import inspect
@@ -48,8 +48,12 @@ def _slider(options: Sequence[str], description: str, start: int) -> ipywidgets.
     return slider
 
 
-def _stack(frames: Sequence[ipywidgets.Widget], slider: ipywidgets.Widget) -> ipywidgets.Stack:
+def _stack(frames: Sequence[ipywidgets.Widget], slider: ipywidgets.Widget) -> ipywidgets.Widget:
     """All frames on top of each other; the slider's position says which is seen."""
+    if not hasattr(ipywidgets, "Stack"):
+        seen = ipywidgets.VBox([frames[slider.index]])
+        slider.observe(lambda move: setattr(seen, "children", [frames[move["new"]]]), "index")
+        return seen
     stack = ipywidgets.Stack(frames, selected_index=slider.index)
     ipywidgets.jslink((slider, "index"), (stack, "selected_index"))
     return stack

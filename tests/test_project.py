@@ -12,25 +12,10 @@ from execute import execute
 import ganlib
 
 ROOT = Path(__file__).resolve().parents[1]
-REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
 
 
 def name_of(requirement: str) -> str:
     return re.match(r"[\w.-]+", requirement)[0].lower()
-
-
-def test_every_address_of_the_repository_is_the_one_in_config():
-    owner_and_name = REPOSITORY.removeprefix("https://github.com/")
-    address = re.compile(
-        r"(?:git\+https://github\.com|git clone https://github\.com|repository-code: "
-        r"https://github\.com|colab\.research\.google\.com/github)/([\w-]+/[\w-]+)"
-    )
-    files = [ROOT / "README.md", ROOT / "CITATION.cff", *ROOT.glob("book/*.md")]
-    found = {}
-    for file in [*files, *ROOT.glob("book/*.ipynb")]:
-        found[file.name] = set(address.findall(file.read_text()))
-    assert all(names <= {owner_and_name} for names in found.values()), found
-    assert found["CITATION.cff"], "the pattern above finds nothing any more"
 
 
 def test_citation_names_this_version():

@@ -53,7 +53,9 @@ def mnist_is_here() -> bool:
     return True
 
 
-def execute(source: Path, target: Path, cwd: Path = ROOT, **parameters) -> None:
+def execute(
+    source: Path, target: Path, cwd: Path = ROOT, kernel: str = "python3", **parameters
+) -> None:
     """Run the notebook ``source`` in a fresh kernel and write it, with its outputs, to ``target``.
 
     Raises papermill.PapermillExecutionError if a cell fails.
@@ -62,7 +64,7 @@ def execute(source: Path, target: Path, cwd: Path = ROOT, **parameters) -> None:
         source,
         target,
         parameters,
-        kernel_name="python3",
+        kernel_name=kernel,
         cwd=str(cwd),
         request_save_on_cell_execute=False,
     )
@@ -158,7 +160,8 @@ def main() -> None:
         return
 
     shutil.rmtree(COPY, ignore_errors=True)
-    shutil.copytree(ROOT / "book", COPY / "book")
+    for folder in ("book", "tests"):  # a page of the book lists the tests
+        shutil.copytree(ROOT / folder, COPY / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "_toc.yml", COPY)
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     if not mnist:

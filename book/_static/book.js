@@ -3,3 +3,66 @@
 window.addEventListener("load", () => {
   if (window.MathJax && !window.MathJax.Hub) window.MathJax.Hub = { Queue() {} };
 });
+
+// Saved widgets say too little to who cannot see them. A slider's handle takes the name and the
+// value that stand beside it, and the picture below tells which one it is: "digit 3, epoch 25".
+function describeWidgets(cell) {
+  const settings = [...cell.querySelectorAll(".widget-slider")].map((slider) => {
+    const name = slider.querySelector(".widget-label")?.textContent ?? "";
+    const value = slider.querySelector(".widget-readout")?.textContent ?? "";
+    const handle = slider.querySelector(".noUi-handle");
+    handle?.setAttribute("aria-label", name);
+    handle?.setAttribute("aria-valuetext", value);
+    return `${name} ${value}`;
+  });
+  for (const picture of cell.querySelectorAll("img.widget-image")) {
+    picture.alt = `Images at ${settings.join(", ")}`;
+  }
+}
+
+// Links to the glossary come with the definition as their title (book/_ext/reading.py). A title
+// shows to the mouse only; here it becomes a box that keyboards reach too, and Escape hides.
+function explainTerm(link, number) {
+  const box = document.createElement("span");
+  box.id = `term-${number}`;
+  box.className = "book-definition";
+  box.setAttribute("role", "tooltip");
+  box.textContent = link.title;
+  link.removeAttribute("title");
+  link.setAttribute("aria-describedby", box.id);
+  const term = document.createElement("span"); // around both, so that the mouse can enter the box
+  term.className = "book-term";
+  link.replaceWith(term);
+  term.append(link, box);
+  const show = () => {
+    term.classList.add("shown");
+    box.style.translate = ""; // then back onto the page, if it is too far right
+    const beyond = box.getBoundingClientRect().right - document.documentElement.clientWidth + 8;
+    if (beyond > 0) box.style.translate = `${-beyond}px`;
+  };
+  const hide = () => term.classList.remove("shown");
+  term.addEventListener("mouseenter", show);
+  term.addEventListener("mouseleave", hide);
+  link.addEventListener("focus", show);
+  link.addEventListener("blur", hide);
+  document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll("a[title]:has(.std-term)").forEach(explainTerm);
+  for (const cell of document.querySelectorAll(".cell_output")) {
+    // Attributes are not observed, so what is set above does not call this again.
+    const observer = new MutationObserver(() => describeWidgets(cell));
+    observer.observe(cell, { childList: true, subtree: true, characterData: true });
+  }
+});
+
+// Paper is white: what is printed is the light theme.
+let themeOnScreen;
+window.addEventListener("beforeprint", () => {
+  themeOnScreen = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+});
+window.addEventListener("afterprint", () => {
+  document.documentElement.dataset.theme = themeOnScreen;
+});

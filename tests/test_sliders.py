@@ -1,0 +1,126 @@
+"""Sliders on pages with no kernel: each position shows what the run's files, or the data, hold."""
+
+import base64
+import io
+from functools import cache
+
+import nbformat
+import numpy as np
+import pytest
+from conftest import ROOT
+from execute import chapters
+from PIL import Image
+
+from ganlib import data, runs
+from ganlib.plotting import mosaic
+
+CHAPTERS = [str(chapter.with_suffix("")) for chapter in chapters()]
+# In the browser, of one output: what each slider says, and the files of the pictures on show.
+LOOK = """async output => {
+  const text = (row, part) => row.querySelector(part).textContent;
+  const settings = [...output.querySelectorAll(".widget-slider")].map(
+    row => [text(row, ".widget-label"), text(row, ".widget-readout")]);
+  const pictures = [...output.querySelectorAll("img")].filter(image => image.offsetParent);
+  const files = pictures.map(async image => {
+    const bytes = new Uint8Array(await (await fetch(image.src)).arrayBuffer());
+    return btoa(String.fromCharCode(...bytes));
+  });
+  return [settings, await Promise.all(files)];
+}"""
+
+pytestmark = pytest.mark.slow
+
+
+def saved_sliders(name: str) -> int:
+    """How many sliders the chapter's notebook holds."""
+    notebook = nbformat.read(ROOT / f"{name}.ipynb", as_version=4)
+    (saved,) = notebook.metadata["widgets"].values()
+    return sum(model["model_name"].endswith("SliderModel") for model in saved["state"].values())
+
+
+# --- What a picture may be: for the names beside the sliders, where their pictures come from ----
+
+
+@cache
+def training_images() -> data.DigitImages:
+    return data.load("mnist", "train", img_size=28)
+
+
+def of_epoch(run: runs.Run, epoch: str) -> np.ndarray:
+    return mosaic(run.samples(int(epoch)), 10)
+
+
+def of_digit_and_epoch(run: runs.Run, digit: str, epoch: str) -> np.ndarray:
+    """A sheet has one z a row and one digit a column; the slider shows one column as a row."""
+    return mosaic(run.samples(int(epoch))[int(digit) :: 10], 10)
+
+
+def of_digit(dataset: data.DigitImages, digit: str) -> np.ndarray:
+    return mosaic(dataset.images[dataset.labels == int(digit)][:50], 10)
+
+
+def sources(names: frozenset[str]) -> list:
+    """Pairs of a function and its first argument, which together give a position's picture."""
+    recorded = [runs.find_run(name) for name in runs.recorded_names()]
+    if names == {"epoch"}:
+        return [(of_epoch, run) for run in recorded]
+    if names == {"digit", "epoch"}:
+        return [(of_digit_and_epoch, run) for run in recorded if run.conditional]
+    if names == {"digit"}:
+        return [(of_digit, training_images())]
+    pytest.fail(f"say here where the pictures of a slider over {sorted(names)} come from")
+
+
+def same(source, settings: dict[str, str], picture: np.ndarray) -> bool:
+    function, argument = source
+    try:
+        return np.array_equal(function(argument, **settings), picture)
+    except runs.RunError:  # a run without this epoch is not the one
+        return False
+
+
+# --- The pages -----------------------------------------------------------------------------------
+
+
+def look(output) -> tuple[dict[str, str], np.ndarray]:
+    """What the sliders of one output say, and the pixels of the one picture that they show."""
+    settings, (png,) = output.evaluate(LOOK)
+    return dict(settings), np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_every_position_shows_its_picture(open_page, name):
+    page = open_page(name)
+    sliders = page.get_by_role("slider")
+    sliders.first.wait_for()  # embed.js takes a moment
+    assert sliders.count() == saved_sliders(name) > 0
+    for number in range(sliders.count()):
+        slider = sliders.nth(number)
+        output = slider.locator("xpath=ancestor::div[contains(@class, 'cell_output')]")
+        last = int(float(slider.get_attribute("aria-valuemax")))
+        slider.press("Home")
+        shown = [look(output)]
+        for position in range(1, last + 1):
+            slider.press("ArrowRight")
+            assert float(slider.get_attribute("aria-valuenow")) == position
+            shown.append(look(output))
+        assert len({picture.tobytes() for _, picture in shown}) == last + 1
+        candidates = sources(frozenset(shown[0][0]))
+        for settings, picture in shown:
+            candidates = [source for source in candidates if same(source, settings, picture)]
+        assert candidates, f"no recorded run or data set holds the pictures of slider {number}"
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_who_cannot_see_is_told(open_page, name):
+    """A slider's handle carries its name and its value in words, the picture says what it shows."""
+    page = open_page(name)
+    output = page.locator(".cell_output:has(.widget-slider)").first
+    slider = output.get_by_role("slider").first
+    slider.press("End")
+    slider.press("ArrowLeft")
+    settings, _ = look(output)
+    label, value = next(iter(settings.items()))
+    assert slider.get_attribute("aria-label") == label
+    assert slider.get_attribute("aria-valuetext") == value
+    assert f"{label} {value}" in output.locator("img:visible").get_attribute("alt")

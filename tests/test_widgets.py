@@ -1,0 +1,33 @@
+"""ganlib.widgets where the browser cannot join slider and picture: Colab's ipywidgets 7."""
+
+import ipywidgets
+import pytest
+
+from ganlib import runs, widgets
+from ganlib.plotting import mosaic
+from ganlib.sampling import png
+
+
+@pytest.fixture
+def ipywidgets_7(monkeypatch):
+    monkeypatch.delattr(ipywidgets, "Stack")
+
+
+def test_the_kernel_shows_the_page_that_the_slider_is_at(ipywidgets_7, digits):
+    pages = [digits.images[:4], digits.images[4:8], digits.images[8:12]]
+    book = widgets.flip_book(pages, ["a", "b", "c"], "page", columns=2)
+    slider, seen = book.children
+    for index in (2, 0, 1):
+        slider.index = index
+        (picture,) = seen.children
+        assert picture.value == png(mosaic(pages[index], 2))
+
+
+def test_two_sliders_choose_among_all_pictures(ipywidgets_7):
+    run = runs.find_run("cgan")
+    digits, epochs, seen = widgets.digit_and_epoch_sliders(run).children
+    for digit, epoch in ((0, "0"), (7, "200"), (3, "25")):
+        digits.index, epochs.value = digit, epoch
+        (inner,) = seen.children
+        (picture,) = inner.children
+        assert picture.value == png(mosaic(run.samples(int(epoch))[digit::10], 10))
