@@ -33,7 +33,10 @@ MAY_IMPORT = {
     "plotting": {"data", "networks", "losses", "training", "history", "sampling", "runs"},
     "charts": {"networks", "plotting"},
     "widgets": {"data", "training", "sampling", "runs", "plotting", "charts"},
-    "commands": {"data", "networks", "training", "history", "sampling", "runs", "recording"},
+    "export": {"data", "networks", "training", "history", "sampling", "runs"},
+    "commands": {
+        *("data", "networks", "training", "history", "sampling", "runs", "recording", "export")
+    },
     "cli": {"data", "networks", "losses", "training", "recording", "runs", "commands"},
     "__main__": {"cli"},
 }
