@@ -34,10 +34,9 @@ from ganlib.runs import Run, RunError, write_whole
 from ganlib.sampling import generate
 
 FORMAT = 1  # of the files; raised whenever an older page would misread them
-CLOSE = 1e-3  # how far the exported layers may be from the generator, of a range of -1 to 1
+CLOSE = 5e-4  # how far a pixel, from -1 to 1, may be from the generator's own
 
 Layer = dict  # its kind, its settings, and its arrays as tensors
-Arguments = tuple[Tensor, ...]  # (z,) or (z, labels)
 
 
 # --- From modules to layers ----------------------------------------------------------------------
@@ -54,15 +53,16 @@ def _normalises(module: nn.Module) -> bool:
     return "BatchNorm" in type(module).__name__  # of a batch, plain or conditional
 
 
-def layers_of(generator: nn.Module, example: Arguments) -> list[Layer]:
+def layers_of(generator: nn.Module, latent_dim: int, n_classes: int = 0) -> list[Layer]:
     """The layers that the generator's forward goes through, in order.
 
-    ``example`` is what it is called with: z (N, latent_dim) and, if conditional, labels (N,).
+    With ``n_classes`` above 0 it is called with z (N, latent_dim) and labels (N,), else with z.
     Raises ValueError, naming the part, if the format has no layer for it.
     """
     generator = deepcopy(generator).eval()
     graph = _Tracer().trace(generator)
-    ShapeProp(fx.GraphModule(generator, graph)).propagate(*example)
+    example = (torch.zeros(2, latent_dim), torch.zeros(2, dtype=torch.int64))
+    ShapeProp(fx.GraphModule(generator, graph)).propagate(*example[: 2 if n_classes else 1])
     inputs = [node for node in graph.nodes if node.op == "placeholder"]
     x, labels = inputs[0], inputs[1:]  # x: where the values are that the next layer takes
     rows: dict[fx.Node, Tensor] = {}  # looked-up rows of a table, not yet joined to x
@@ -78,21 +78,25 @@ def layers_of(generator: nn.Module, example: Arguments) -> list[Layer]:
         if part is torch.cat and len(taken) == 2 and taken[0] is x and taken[1] in rows:
             layers.append({"kind": "embedding", "table": rows[taken[1]]})
         elif x in taken and not set(taken) - {x, *labels}:
-            layers += _translate(node, part, told=len(taken) > 1)
+            layers += _translate(node, part, _shape(x), n_classes if len(taken) > 1 else 0)
         else:
             raise ValueError(f"cannot export {node.name}: it takes not what the layer before made")
         x = node
     return layers
 
 
-def _translate(node: fx.Node, part, told: bool) -> list[Layer]:
+def _shape(node: fx.Node) -> tuple[int, ...]:
+    return tuple(node.meta["tensor_meta"].shape[1:])
+
+
+def _translate(node: fx.Node, part, taken: tuple[int, ...], n_classes: int) -> list[Layer]:
     """The layers, one or none, that do what ``part``, a module, function or method, does.
 
-    ``told``: it takes the labels too.
+    ``taken``: the shape of what it takes, the batch left out; ``n_classes``: 0 if it is not told
+    the labels.
     """
-    settings = dict(node.kwargs)
-    shape = tuple(node.meta["tensor_meta"].shape[1:])
-    if isinstance(part, nn.Dropout | nn.Identity):
+    made = _shape(node)
+    if isinstance(part, nn.Dropout | nn.Identity) or part == "contiguous":
         return []
     if isinstance(part, nn.Linear):
         return [{"kind": "dense", "weight": part.weight, "bias": _bias(part)}]
@@ -102,26 +106,21 @@ def _translate(node: fx.Node, part, told: bool) -> list[Layer]:
             raise ValueError(f"{part} is not a 3 x 3 convolution of stride 1 and padding 1")
         return [{"kind": "conv3x3", "weight": part.weight, "bias": _bias(part)}]
     if isinstance(part, nn.Module) and _normalises(part):
-        return [_scale_shift(part, shape, told)]
+        return [_scale_shift(part, taken, n_classes)]
     if isinstance(part, nn.LeakyReLU):
         return [{"kind": "leaky_relu", "slope": part.negative_slope}]
-    if part is F.leaky_relu:
-        slope = settings.get("negative_slope", node.args[1] if len(node.args) > 1 else 0.01)
-        return [{"kind": "leaky_relu", "slope": slope}]
-    if isinstance(part, nn.ReLU) or part in (F.relu, torch.relu, "relu"):
+    if isinstance(part, nn.ReLU):
         return [{"kind": "leaky_relu", "slope": 0.0}]
-    if isinstance(part, nn.Tanh) or part in (torch.tanh, F.tanh, "tanh"):
+    if isinstance(part, nn.Tanh):
         return [{"kind": "tanh"}]
     if isinstance(part, nn.Unflatten) or part in ("view", "reshape", "unflatten"):
-        return [{"kind": "reshape", "shape": list(shape)}]
+        return [{"kind": "reshape", "shape": list(made)}]
     if isinstance(part, nn.Upsample):
-        settings = {"scale_factor": part.scale_factor, "mode": part.mode}
-    if isinstance(part, nn.Upsample) or part is F.interpolate:
-        if settings.get("mode", "nearest") != "nearest" or settings.get("scale_factor") != 2:
-            raise ValueError("only nearest up-sampling by a factor of 2 can be exported")
+        if part.mode != "nearest" or made[1:] != tuple(2 * side for side in taken[1:]):
+            raise ValueError(f"{part} is not the nearest up-sampling by 2")
         return [{"kind": "upsample2"}]
     name = type(part).__name__ if isinstance(part, nn.Module) else getattr(part, "__name__", part)
-    raise ValueError(f"the format has no layer for {name}")
+    raise ValueError(f"cannot export {name}: the format has no such layer")
 
 
 def _bias(module: nn.Linear | nn.Conv2d) -> Tensor:
@@ -129,28 +128,20 @@ def _bias(module: nn.Linear | nn.Conv2d) -> Tensor:
 
 
 @torch.no_grad()
-def _scale_shift(module: nn.Module, shape: tuple[int, ...], told: bool) -> Layer:
+def _scale_shift(module: nn.Module, shape: tuple[int, ...], n_classes: int) -> Layer:
     """A fixed normalisation as a scale and a shift for each channel, and each label if it is told.
 
     Whatever it holds, it makes shift of 0 and scale + shift of 1. Double precision, since one is
     the difference of two larger numbers.
     """
     exact = deepcopy(module).double()
-    n_classes = _n_classes(exact) if told else 1
-    zeros = torch.zeros(n_classes, shape[0], *(1 for _ in shape[1:]), dtype=torch.float64)
-    labels = (torch.arange(n_classes),) if told else ()
+    zeros = torch.zeros(n_classes or 1, shape[0], *(1 for _ in shape[1:]), dtype=torch.float64)
+    labels = (torch.arange(n_classes),) if n_classes else ()
     shift, both = exact(zeros, *labels).flatten(1), exact(zeros + 1, *labels).flatten(1)
     scale = both - shift
-    if not told:
+    if not n_classes:
         scale, shift = scale[0], shift[0]
     return {"kind": "scale_shift", "scale": scale.float(), "shift": shift.float()}
-
-
-def _n_classes(module: nn.Module) -> int:
-    tables = [part.num_embeddings for part in module.modules() if isinstance(part, nn.Embedding)]
-    if not tables:
-        raise ValueError(f"{type(module).__name__} is told the label but holds no embedding")
-    return tables[0]
 
 
 # --- The layers at work --------------------------------------------------------------------------
@@ -193,41 +184,55 @@ def play(layers: list[Layer], z: Tensor, labels: Tensor) -> Tensor:
 def export(run: Run, folder: Path | str) -> Path:
     """Write the run's generator into ``folder``, enter it in the index there; returns RUN.json.
 
-    Matrices are in half precision, unless that would move a pixel by more than CLOSE. Raises
-    RunError if the run or the folder fails, ValueError if the format cannot hold the generator.
+    Raises RunError if the run or the folder fails, ValueError if the format cannot hold it.
     """
     folder, config = Path(folder), run.config
-    generator = run.generator()
-    z = torch.randn(100, config.latent_dim, generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(100) % config.n_classes
-    layers = layers_of(generator, (z, labels) if run.conditional else (z,))
-    wanted = generate(generator, z, labels, run.conditional)
-    for candidate in (list(map(_halved, layers)), layers):
-        moved = float((play(candidate, z, labels) - wanted).abs().max())
-        if moved <= CLOSE:
-            break
-    else:
-        raise ValueError(f"{run.name}: its exported layers differ by {moved:.2g} from it")
-    described, content = _packed(candidate)
     about = {
         "name": run.name,
         "title": networks.family(config.model).title,
         "conditional": run.conditional,
-        "latent_dim": config.latent_dim,
-        "n_classes": config.n_classes if run.conditional else 0,
         "epochs": run.epochs_done,
-        "bytes": len(content),
     }
-    whole = {"format": FORMAT} | about | {"image_shape": list(wanted.shape[1:])}
-    whole |= {"weights": f"{run.name}.bin", "crc32": zlib.crc32(content), "layers": described}
+    n_classes = config.n_classes if run.conditional else 0
+    described, content = encode(run.generator(), config.latent_dim, n_classes)
+    entry = about | {"file": f"{run.name}.json", "bytes": len(content)}
+    described = {"format": FORMAT} | about | {"weights": f"{run.name}.bin"} | described
     entries = _index(folder)  # before anything is written: a damaged one stops us
-    places = [entry["name"] for entry in entries]
-    place = places.index(run.name) if run.name in places else len(entries)
-    entries[place : place + 1] = [about | {"file": f"{run.name}.json"}]
-    write_whole(folder / whole["weights"], content)
-    write_whole(folder / f"{run.name}.json", _json(whole))
+    names = [other["name"] for other in entries]
+    place = names.index(run.name) if run.name in names else len(names)
+    entries[place : place + 1] = [entry]
+    write_whole(folder / described["weights"], content)
+    write_whole(folder / entry["file"], _json(described))
     write_whole(folder / "index.json", _json({"format": FORMAT, "models": entries}))
-    return folder / f"{run.name}.json"
+    return folder / entry["file"]
+
+
+def encode(generator: nn.Module, latent_dim: int, n_classes: int = 0) -> tuple[dict, bytes]:
+    """A generator's description and weights, as they stand in RUN.json and RUN.bin.
+
+    With ``n_classes`` above 0 the generator takes labels. Matrices are in half precision, unless
+    that would move a pixel by more than CLOSE. Raises ValueError if the format cannot hold it.
+    """
+    z = torch.randn(100, latent_dim, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(100) % max(n_classes, 1)
+    wanted = generate(generator, z, labels, conditional=n_classes > 0)
+    layers = layers_of(generator, latent_dim, n_classes)
+    for stored in ([_halved(layer) for layer in layers], layers):
+        moved = float((play(stored, z, labels) - wanted).abs().max())
+        if moved <= CLOSE:
+            break
+    else:
+        raise ValueError(f"cannot export this generator: as layers, it is {moved:.2g} off")
+    places, content = _packed(stored)
+    described = {
+        "latent_dim": latent_dim,
+        "n_classes": n_classes,
+        "image_shape": list(wanted.shape[1:]),
+        "bytes": len(content),
+        "crc32": zlib.crc32(content),
+        "layers": places,
+    }
+    return described, content
 
 
 def _halved(layer: Layer) -> Layer:

@@ -1,14 +1,24 @@
-"""What several rooms' tests share: no network, tiny runs, and exact comparison."""
+"""What several rooms' tests share: no network, tiny runs, exact comparison, the built book."""
 
 import os
 import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
+from browser import installed
+from torch import nn
 
 from ganlib import data, runs
 from ganlib.training import TrainingConfig
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # Everything here is tiny: a second thread only waits, and on a busy machine waits long.
 torch.set_num_threads(1)
@@ -87,9 +97,58 @@ def same_tensors(left: dict, right: dict) -> bool:
     )
 
 
-def copies(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+def copies(module: nn.Module) -> dict[str, torch.Tensor]:
     """A network's parameters and buffers, copied."""
     return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+class ConditionalBatchNorm(nn.Module):
+    """The smallest of its kind: normalise, then each class's own scale and shift."""
+
+    def __init__(self, n_features: int, n_classes: int):
+        super().__init__()
+        self.plain = nn.BatchNorm2d(n_features, affine=False)
+        self.scale = nn.Embedding(n_classes, n_features)
+        self.shift = nn.Embedding(n_classes, n_features)
+
+    def forward(self, x, labels):
+        scale, shift = (table(labels)[:, :, None, None] for table in (self.scale, self.shift))
+        return self.plain(x) * scale + shift
+
+
+class TinyConvolutional(nn.Module):
+    """Every layer that a generator may have, on 12 pixels a side: z (N, 8) and one of 3 labels."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(3, 2)
+        self.first = nn.Linear(10, 5 * 3 * 3, bias=False)
+        self.told, self.plain = ConditionalBatchNorm(5, 3), nn.BatchNorm2d(6)
+        self.bend, self.cut, self.squash = nn.LeakyReLU(0.1), nn.ReLU(), nn.Tanh()
+        self.wider = nn.Upsample(scale_factor=2)
+        self.finer, self.even = nn.Conv2d(5, 6, 3, padding=1), nn.Conv2d(6, 4, 3, padding=1)
+        self.last = nn.Conv2d(4, 1, 3, padding=1, bias=False)
+
+    def forward(self, z, labels):
+        x = self.first(torch.cat([z, self.table(labels)], dim=1)).view(z.shape[0], 5, 3, 3)
+        x = self.wider(self.bend(self.told(x, labels)))
+        x = self.cut(self.plain(self.finer(x)))
+        return self.squash(self.last(self.wider(self.even(x))))
+
+
+def stir(network: nn.Module) -> nn.Module:
+    """Random statistics and scales in every normalisation, as after a training; in place."""
+    for module in network.modules():
+        if "BatchNorm" in type(module).__name__:
+            for name, value in module.state_dict(keep_vars=True).items():
+                if "num_batches" not in name:
+                    nn.init.uniform_(value, 0.2, 1.5)
+    return network.eval()
+
+
+def convolutional_generator() -> nn.Module:
+    torch.manual_seed(3)
+    return stir(TinyConvolutional())
 
 
 def child_environment() -> dict[str, str]:
@@ -98,3 +157,82 @@ def child_environment() -> dict[str, str]:
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     threads = str(torch.get_num_threads())
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": threads}
+
+
+# --- The built book in a browser -----------------------------------------------------------------
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Path:
+    """The book built from the committed outputs, warnings being errors."""
+    target = tmp_path_factory.mktemp("book")
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    command = [jupyter_book, "build", "-q", "-W", "--keep-going", "--path-output", target, ROOT]
+    built = subprocess.run(command, capture_output=True, text=True)
+    if built.returncode:
+        pytest.fail(built.stdout + built.stderr, pytrace=False)
+    return target / "_build" / "html"
+
+
+@contextmanager
+def served(folder: Path):
+    """The address at which a web server, as long as it is needed, has the files of ``folder``."""
+    handler = partial(QuietHandler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    with served(site) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright.sync_api import sync_playwright  # only tests in a browser need it
+
+    with sync_playwright() as playwright:
+        # No sandbox: Chromium refuses one to root, the usual user in a container.
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=installed(), args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, address: str):
+    """A function that opens a page, and at the end finds that nothing has gone wrong on it."""
+    problems, contexts = [], []
+
+    def own_host_only(route):
+        if route.request.url.startswith((address, "data:", "blob:")):
+            route.continue_()
+        else:
+            problems.append(f"asks another host: {route.request.url}")
+            route.abort()
+
+    def open_one(name: str, width: int = 1280, scheme: str = "light"):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.route("**/*", own_host_only)
+        page.on("pageerror", lambda error: problems.append(f"script error: {error}"))
+        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        page.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
+        page.goto(f"{address}/{name}.html", wait_until="networkidle")
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert not problems

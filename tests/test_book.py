@@ -1,20 +1,13 @@
 """The built book in a real browser that can reach no host but the book's own."""
 
-import subprocess
-import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
 import yaml
-from browser import installed
 from bs4 import BeautifulSoup
 from execute import chapters
-from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 SCREENSHOTS = ROOT / "_build" / "screenshots"
@@ -24,73 +17,6 @@ PAGES = [TOC["root"], *(entry["file"] for entry in TOC["chapters"])]
 CHAPTERS = [str(chapter.with_suffix("")) for chapter in chapters()]
 
 pytestmark = pytest.mark.slow
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory) -> Path:
-    """The book built from the committed outputs, warnings being errors."""
-    target = tmp_path_factory.mktemp("book")
-    jupyter_book = Path(sys.executable).with_name("jupyter-book")
-    command = [jupyter_book, "build", "-q", "-W", "--keep-going", "--path-output", target, ROOT]
-    built = subprocess.run(command, capture_output=True, text=True)
-    if built.returncode:
-        pytest.fail(built.stdout + built.stderr, pytrace=False)
-    return target / "_build" / "html"
-
-
-@pytest.fixture(scope="session")
-def address(site):
-    handler = partial(QuietHandler, directory=site)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with sync_playwright() as playwright:
-        # No sandbox: Chromium refuses one to root, the usual user in a container.
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=installed(), args=arguments)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser: Browser, address: str):
-    """A function that opens a page, and at the end finds that nothing has gone wrong on it."""
-    problems, contexts = [], []
-
-    def own_host_only(route):
-        if route.request.url.startswith((address, "data:", "blob:")):
-            route.continue_()
-        else:
-            problems.append(f"asks another host: {route.request.url}")
-            route.abort()
-
-    def open_one(name: str, width: int = 1280, scheme: str = "light") -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.route("**/*", own_host_only)
-        page.on("pageerror", lambda error: problems.append(f"script error: {error}"))
-        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-        page.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
-        page.goto(f"{address}/{name}.html", wait_until="networkidle")
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert not problems
 
 
 def saved_sliders(name: str) -> int:

@@ -12,7 +12,7 @@ from ganlib.runs import find_run
 
 
 def export_models(app: Sphinx) -> None:
-    """Write the generators named in _config.yml to _static/models; HTML alone has a use for them."""
+    """Write the generators that _config.yml names to _static/models; HTML alone can use them."""
     folder = Path(app.outdir) / "_static" / "models"
     if app.builder.format != "html":
         return

@@ -40,6 +40,11 @@
     return loaded.get(entry.name);
   }
 
+  // "CGAN"; with the run's name where several runs of one kind are on offer.
+  const titled = (entry, entries) =>
+    entries.filter(({ title }) => title === entry.title).length > 1
+      ? `${entry.title} (${entry.name})` : entry.title;
+
   const megabytes = (entry) => `${(entry.bytes / 1e6).toFixed(1)} MB`;
 
   // --- Before the first digit: a button ------------------------------------------------------
@@ -49,13 +54,17 @@
     const progress = make("progress", { max: 1, value: 0, hidden: true, "aria-label": "Loading" });
     const message = make("p", { class: "pg-message", role: "status" });
     root.append(make("div", { class: "pg-offer" }, button, progress, message));
+    // The index is small; with it the button can say beforehand what a press will cost.
+    listModels().then(([entry]) => {
+      if (entry && !button.disabled) button.textContent += ` (${megabytes(entry)})`;
+    }, () => {});
 
     button.addEventListener("click", async () => {
       button.disabled = true;
       message.textContent = "";
       try {
         const entries = await listModels();
-        const [entry] = entries.filter((one) => one.conditional).concat(entries);
+        const [entry] = entries;
         if (!entry) throw new Error("this copy of the book was built without models");
         button.textContent = `Loading ${megabytes(entry)} …`;
         progress.hidden = false;
@@ -99,7 +108,7 @@
         tell: () => `${what()} on the way from seed ${state.seed} to seed ${state.end}`,
       },
       row: {
-        title: "Row of ten",
+        title: "Row",
         cells: () => model.conditional
           ? ten.map((digit) => [z(state.seed), digit])
           : ten.map((i) => [z(state.seed + i), 0]),
@@ -108,7 +117,7 @@
           : `ten z, from seeds ${state.seed} to ${state.seed + 9}`,
       },
       sheet: {
-        title: "Sheet of 100",
+        title: "Sheet",
         cells: () => model.conditional
           ? ten.flatMap((i) => { const row = z(state.seed + i); return ten.map((d) => [row, d]); })
           : Array.from({ length: 100 }, (_, i) => [z(state.seed + i), 0]),
@@ -165,7 +174,7 @@
     const picker = make("select", { onchange: () => choose(picker.value) });
     for (const { name, title, epochs } of entries) {
       picker.append(make("option", { value: name, selected: name === model.name },
-        `${title}: ${name}, ${epochs} epochs`));
+        `${titled({ name, title }, entries)}, ${epochs} epochs`));
     }
     const digits = make("fieldset", { class: "pg-digits" }, make("legend", {}, "Digit"),
       ...choice("digit", ten.map((d) => [d, d]), state.digit, (digit) => { state.digit = digit; }));
@@ -174,21 +183,21 @@
       ...choice("view", Object.entries(views).map(([key, { title }]) => [key, title]), state.view,
         (view) => { state.view = view; }));
     const seed = seedField("seed", "Seed of z", "New z");
-    const end = seedField("end", "Seed of its end", "New end");
+    const end = seedField("end", "Seed of the second z", "New second z");
     const way = slider("part", "Way from the first z to the second",
       { min: 0, max: 1, step: 0.01 }, (part) => `${Math.round(100 * part)} %`);
-    const limit = slider("limit", "Truncation: no number of z beyond",
-      { min: 0.1, max: OFF, step: 0.1 }, (at) => (at < OFF ? `± ${at.toFixed(1)}` : "none"));
+    const limit = slider("limit", "Truncation: z within",
+      { min: 0.1, max: OFF, step: 0.1 }, (at) => (at < OFF ? `± ${at.toFixed(1)}` : "no limit"));
     const save = make("button", { type: "button", class: "pg-button", onclick: savePicture }, "Save as PNG");
 
     const controls = small
       ? [seed]
       : [make("label", { class: "pg-field" }, "Model", picker), show, digits, free, seed, end, way, limit, save];
     root.replaceChildren(make("div", { class: "pg-app" },
-      make("div", { class: "pg-stage" }, canvas, strip, caption, time),
+      make("div", { class: "pg-stage", tabindex: -1 }, canvas, strip, caption, time),
       make("form", { class: "pg-controls", onsubmit: (event) => event.preventDefault() }, ...controls)));
     refresh();
-    root.querySelector("select, button").focus({ preventScroll: true });
+    root.querySelector(".pg-stage").focus({ preventScroll: true });  // the next Tab is the first control
 
     async function choose(name) {
       const entry = entries.find((one) => one.name === name);
@@ -197,9 +206,11 @@
         model = await loadModel(entry, (part) => {
           time.textContent = `Loading ${name}, ${megabytes(entry)}: ${Math.round(100 * part)} %`;
         });
+        time.textContent = "";
         refresh();
       } catch (error) {
         picker.value = model.name;
+        time.textContent = "";
         caption.textContent = `${name} did not come: ${error.message}. ${model.name} is still here.`;
       }
       picker.disabled = false;
@@ -211,7 +222,7 @@
       strip.hidden = end.hidden = way.hidden = !walking;
       digits.hidden = !single || !model.conditional;
       free.hidden = model.conditional;
-      const text = `${model.title} (${model.name}) draws ${views[state.view].tell()}.`;
+      const text = `${titled(model, entries)} draws ${views[state.view].tell()}.`;
       caption.textContent = text;
       canvas.setAttribute("aria-label", text);
       canvas.className = `pg-${state.view}`;
