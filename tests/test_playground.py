@@ -4,6 +4,7 @@ import io
 import json
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 from statistics import NormalDist
 
@@ -40,21 +41,21 @@ def noise(seed: int, n: int = 100, limit: float | None = None) -> torch.Tensor:
 # --- The engine ----------------------------------------------------------------------------------
 
 
-def generators() -> dict:
-    """By name: what there is to export, as (generator, latent_dim, n_classes)."""
-    found = {"small": (convolutional_generator(), 8, 3)}
-    for name in runs.recorded_names():
+NAMES = ["small", *runs.recorded_names(), *(f"untrained-{model}" for model in networks.MODELS)]
+
+
+@cache
+def exported(name: str) -> tuple[torch.nn.Module, int, int]:
+    """One of NAMES, as export.encode takes it: the generator, latent_dim, n_classes."""
+    if name == "small":
+        return convolutional_generator(), 8, 3
+    if name in runs.recorded_names():
         run = runs.find_run(name)
-        n_classes = run.config.n_classes if run.conditional else 0
-        found[name] = (run.generator(), run.config.latent_dim, n_classes)
+        return run.generator(), run.config.latent_dim, 10 if run.conditional else 0
     torch.manual_seed(0)
-    for model, family in networks.MODELS.items():
-        generator, _ = networks.build(model)
-        found[f"untrained-{model}"] = (stir(generator), 100, 10 if family.conditional else 0)
-    return found
-
-
-GENERATORS = generators()
+    model = name.removeprefix("untrained-")
+    generator, _ = networks.build(model)
+    return stir(generator), 100, 10 if networks.family(model).conditional else 0
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +64,8 @@ def engine(browser, tmp_path_factory):
     folder = tmp_path_factory.mktemp("engine")
     shutil.copy(STATIC / "generator.js", folder)
     (folder / "index.html").write_text("<script src=generator.js></script>")
-    for name, parts in GENERATORS.items():
-        described, content = export.encode(*parts)
+    for name in NAMES:
+        described, content = export.encode(*exported(name))
         described |= {"format": export.FORMAT, "weights": f"{name}.bin"}
         (folder / f"{name}.json").write_text(json.dumps(described))
         (folder / f"{name}.bin").write_bytes(content)
@@ -75,17 +76,17 @@ def engine(browser, tmp_path_factory):
         page.close()
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_engine_draws_as_pytorch_does(engine, name):
     drawn = engine.evaluate(
-        """async ([name, seeds, limit]) => {
+        """async ([name, seeds]) => {
           const model = await Digits.load(document.baseURI, { file: `${name}.json` });
           return seeds.map((seed) =>
             [...model.draw(Digits.noise(seed, model.latent_dim), seed % (model.n_classes || 1))]);
         }""",
-        [name, list(SEEDS), None],
+        [name, list(SEEDS)],
     )
-    generator, latent_dim, n_classes = GENERATORS[name]
+    generator, latent_dim, n_classes = exported(name)
     z = torch.stack([noise(seed, latent_dim) for seed in SEEDS])
     labels = torch.tensor(SEEDS) % max(n_classes, 1)
     wanted = generate(generator, z, labels, n_classes > 0)
@@ -96,7 +97,7 @@ def test_the_engine_draws_as_pytorch_does(engine, name):
 
 
 def test_how_fast_it_draws(engine):
-    for name in GENERATORS:
+    for name in NAMES[1:]:
         least, middle = engine.evaluate(
             """async (name) => {
               const model = await Digits.load(document.baseURI, { file: `${name}.json` });
@@ -112,7 +113,7 @@ def test_how_fast_it_draws(engine):
             name,
         )
         print(f"\n{name}: an image in {middle:.1f} ms (median), {least:.1f} ms (least)", end="")
-        assert 0 < least <= middle
+        assert least < 60  # the least of many is a fact about the code even on a busy machine
 
 
 @pytest.mark.parametrize("limit", [None, 2.0, 0.1])
@@ -133,7 +134,10 @@ def test_the_noise_is_standard_normal(engine):
 
 def test_a_walk_follows_the_library_s_arc(engine):
     parts = [i / 4 for i in range(5)]
-    script = "(parts) => parts.map((part) => [...Digits.between(Digits.noise(3, 100), Digits.noise(4, 100), part)])"
+    script = """(parts) => {
+      const [a, b] = [3, 4].map((seed) => Digits.noise(seed, 100));
+      return parts.map((part) => [...Digits.between(a, b, part)]);
+    }"""
     walked = torch.tensor(engine.evaluate(script, parts))
     torch.testing.assert_close(walked, interpolate(noise(3), noise(4), 5), rtol=0, atol=1e-5)
 
@@ -166,7 +170,11 @@ def start(page) -> None:
 def shown(page, which: str = "canvas") -> np.ndarray:
     """What the page's first canvas shows: (H, W) uint8."""
     width, height, data = page.locator(which).first.evaluate(
-        "c => [c.width, c.height, [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]]"
+        """canvas => {
+          const { width, height } = canvas;
+          const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+          return [width, height, [...data]];
+        }"""
     )
     return np.array(data, dtype=np.uint8).reshape(height, width, 4)[..., 0]
 
@@ -309,6 +317,7 @@ def test_weights_come_when_asked_for_and_the_first_digit_soon_after(open_page):
         f"\nclick to first digit: {took:.0f} ms; slider to picture: {middle:.1f} ms (median), "
         f"{least:.1f} ms (least)"
     )
+    assert least < 16  # as above
 
 
 @pytest.mark.parametrize("status", [404, None])
