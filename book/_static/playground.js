@@ -158,17 +158,21 @@
     }
 
     function slider(key, text, settings, tell) {
-      const output = make("output", {}, tell(state[key]));
-      const input = make("input", { type: "range", ...settings });
+      const id = `${key}-${root.dataset.number}`;
+      const input = make("input", { type: "range", id, ...settings });
+      const said = make("span", { "aria-hidden": "true" });  // the slider itself says it
+      const say = () => {
+        said.textContent = tell(state[key]);
+        input.setAttribute("aria-valuetext", said.textContent);
+      };
       input.value = state[key];
       input.addEventListener("input", () => {
         state[key] = Number(input.value);
-        output.textContent = tell(state[key]);
-        input.setAttribute("aria-valuetext", output.textContent);
+        say();
         draw({ strip: key !== "part" });
       });
-      input.setAttribute("aria-valuetext", output.textContent);
-      return make("label", { class: "pg-slider" }, make("span", {}, text, output), input);
+      say();
+      return make("div", { class: "pg-slider" }, make("label", { for: id }, text), said, input);
     }
 
     const picker = make("select", { onchange: () => choose(picker.value) });
