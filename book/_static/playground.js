@@ -53,6 +53,7 @@
     const button = make("button", { type: "button", class: "pg-button pg-start" }, "Start the generator");
     const progress = make("progress", { max: 1, value: 0, hidden: true, "aria-label": "Loading" });
     const message = make("p", { class: "pg-message", role: "status" });
+    if (root.classList.contains("playground-row")) root.replaceChildren();  // a line for no scripts
     root.append(make("div", { class: "pg-offer" }, button, progress, message));
     // The index is small; with it the button can say beforehand what a press will cost.
     listModels().then(([entry]) => {
@@ -205,20 +206,20 @@
 
     async function choose(name) {
       const entry = entries.find((one) => one.name === name);
-      picker.disabled = true;
       try {
-        model = await loadModel(entry, (part) => {
+        const chosen = await loadModel(entry, (part) => {
           time.textContent = `Loading ${name}, ${megabytes(entry)}: ${Math.round(100 * part)} %`;
         });
+        if (picker.value !== name) return;  // the reader has chosen again meanwhile
+        model = chosen;
         time.textContent = "";
         refresh();
       } catch (error) {
+        if (picker.value !== name) return;
         picker.value = model.name;
         time.textContent = "";
         caption.textContent = `${name} did not come: ${error.message}. ${model.name} is still here.`;
       }
-      picker.disabled = false;
-      picker.focus();
     }
 
     function refresh() {
