@@ -1,4 +1,4 @@
-"""The command line: ``python -m ganlib train``, ``sample``, ``list``, ``show`` and ``record``.
+"""The command line: ``python -m ganlib`` train, sample, list, show, record, export.
 
 Here is what can be asked; :mod:`ganlib.commands` does it. Whatever is asked wrongly ends in one
 line on stderr that says what would be right, exit code 2, and no half-written file.
@@ -170,6 +170,17 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"of classifier, {', '.join(RECIPES)} (default: those not recorded yet)",
     )
     add_making_options(one)
+
+    one = command("export", commands.export_command, "write generators for the book's playground")
+    one.add_argument(
+        "runs", metavar="RUN", nargs="+", help="a recorded run's name or a run's folder"
+    )
+    one.add_argument(
+        "--out",
+        metavar="DIR",
+        required=True,
+        help="where RUN.json, RUN.bin and index.json go",
+    )
 
     one = command("experiment", judging.experiment_command, "make the results of chapter 4")
     for option, default, text in (

@@ -1,4 +1,4 @@
-"""What the command line does: train, sample, list, show and record.
+"""What the command line does: train, sample, list, show, record and export.
 
 Each command takes its parsed options and returns an exit code; what was asked wrongly is raised
 as one of EXPECTED, whose message is one line that says what would be right.
@@ -17,6 +17,7 @@ import torch
 from tqdm import tqdm
 
 from ganlib import data, networks
+from ganlib.export import export
 from ganlib.runs import (
     RECORDED,
     Run,
@@ -249,3 +250,14 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+# --- export --------------------------------------------------------------------------------------
+
+
+def export_command(options: argparse.Namespace) -> int:
+    for run in [find_run(name) for name in options.runs]:  # all are there before one is written
+        described = export(run, Path(options.out))
+        size = described.with_suffix(".bin").stat().st_size
+        print(f"{described}: the generator of {run.name}, {size:,} bytes of weights")
+    return 0

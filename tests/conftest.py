@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from browser import installed
+from torch import nn
 
 from ganlib import classifier, data, runs
 from ganlib.training import TrainingConfig
@@ -103,9 +104,58 @@ def same_tensors(left: dict, right: dict) -> bool:
     )
 
 
-def copies(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+def copies(module: nn.Module) -> dict[str, torch.Tensor]:
     """A network's parameters and buffers, copied."""
     return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+class ConditionalBatchNorm(nn.Module):
+    """The smallest of its kind: normalise, then each class's own scale and shift."""
+
+    def __init__(self, n_features: int, n_classes: int):
+        super().__init__()
+        self.plain = nn.BatchNorm2d(n_features, affine=False)
+        self.scale = nn.Embedding(n_classes, n_features)
+        self.shift = nn.Embedding(n_classes, n_features)
+
+    def forward(self, x, labels):
+        scale, shift = (table(labels)[:, :, None, None] for table in (self.scale, self.shift))
+        return self.plain(x) * scale + shift
+
+
+class TinyConvolutional(nn.Module):
+    """Every layer that a generator may have, on 12 pixels a side: z (N, 8) and one of 3 labels."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(3, 2)
+        self.first = nn.Linear(10, 5 * 3 * 3, bias=False)
+        self.told, self.plain = ConditionalBatchNorm(5, 3), nn.BatchNorm2d(6)
+        self.bend, self.cut, self.squash = nn.LeakyReLU(0.1), nn.ReLU(), nn.Tanh()
+        self.wider = nn.Upsample(scale_factor=2)
+        self.finer, self.even = nn.Conv2d(5, 6, 3, padding=1), nn.Conv2d(6, 4, 3, padding=1)
+        self.last = nn.Conv2d(4, 1, 3, padding=1, bias=False)
+
+    def forward(self, z, labels):
+        x = self.first(torch.cat([z, self.table(labels)], dim=1)).view(z.shape[0], 5, 3, 3)
+        x = self.wider(self.bend(self.told(x, labels)))
+        x = self.cut(self.plain(self.finer(x)))
+        return self.squash(self.last(self.wider(self.even(x))))
+
+
+def stir(network: nn.Module) -> nn.Module:
+    """Random statistics and scales in every normalisation, as after a training; in place."""
+    for module in network.modules():
+        if "BatchNorm" in type(module).__name__:
+            for name, value in module.state_dict(keep_vars=True).items():
+                if "num_batches" not in name:
+                    nn.init.uniform_(value, 0.2, 1.5)
+    return network.eval()
+
+
+def convolutional_generator() -> nn.Module:
+    torch.manual_seed(3)
+    return stir(TinyConvolutional())
 
 
 def child_environment() -> dict[str, str]:
@@ -180,8 +230,8 @@ def open_page(browser, address: str):
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
         )
+        context.set_default_timeout(120_000)  # a busy machine is slow, not wrong
         contexts.append(context)
-        context.set_default_timeout(120_000)  # ms; a busy machine can be slow
         page = context.new_page()
         page.route("**/*", own_host_only)
         page.on("pageerror", lambda error: problems.append(f"script error: {error}"))

@@ -35,7 +35,8 @@ MAY_IMPORT = {
     "plotting": {"data", "networks", "losses", "training", "history", "sampling", "runs"},
     "charts": {"networks", "plotting"},
     "widgets": {"data", "training", "sampling", "runs", "plotting", "charts"},
-    "commands": {"data", "networks", "training", "history", "sampling", "runs"},
+    "export": {"data", "networks", "training", "history", "sampling", "runs"},
+    "commands": {"data", "networks", "training", "history", "sampling", "runs", "export"},
     "judging": {"data", "training", "sampling", "runs", "commands"}
     | {"classifier", "metrics", "experiment", "recording"},
     "cli": {"data", "networks", "losses", "training", "recording", "runs", "metrics"}

@@ -1,6 +1,7 @@
-"""Draw the picture on the front page from a recorded run: ``python tools/pictures.py``.
+"""Draw the still pictures of two pages from a recorded run: ``python tools/pictures.py [ROW]``.
 
-One z as all ten digits at five epochs, so a row is a moment and a column a digit.
+The front page: one z as all ten digits at five epochs, so a row is a moment and a column a digit.
+The playground, where scripts are off: the run's last sheet, one z a row and one digit a column.
 """
 
 import sys
@@ -13,7 +14,7 @@ from ganlib.plotting import mosaic
 from ganlib.sampling import png
 
 EPOCHS = (0, 1, 5, 25, 200)
-COVER = Path(__file__).resolve().parents[1] / "book" / "_static" / "cover.png"
+STATIC = Path(__file__).resolve().parents[1] / "book" / "_static"
 
 
 def cover(run: runs.Run, row: int = 0) -> bytes:
@@ -23,5 +24,7 @@ def cover(run: runs.Run, row: int = 0) -> bytes:
 
 
 if __name__ == "__main__":
-    row = int(sys.argv[1]) if len(sys.argv) > 1 else 0
-    runs.write_whole(COVER, cover(runs.find_run("cgan"), row))
+    row = int(sys.argv[1]) if len(sys.argv) > 1 else 2  # a z whose digits are all legible
+    run = runs.find_run("cgan")
+    runs.write_whole(STATIC / "cover.png", cover(run, row))
+    runs.write_whole(STATIC / "playground.png", png(run.sheet(EPOCHS[-1])))

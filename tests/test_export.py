@@ -1,0 +1,215 @@
+"""Generators as files for the browser: the layers do as the network, the files hold the layers."""
+
+import json
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import convolutional_generator, stir, tiny_config
+from torch import nn
+
+from ganlib import export, networks, runs
+from ganlib.cli import main
+from ganlib.sampling import generate
+
+ITEMS = {"float16": 2, "float32": 4}  # bytes a number
+
+
+def read_back(path) -> tuple[dict, list[dict]]:
+    """RUN.json, and its layers with the arrays that it finds in RUN.bin."""
+    described = json.loads(path.read_text())
+    content = (path.parent / described["weights"]).read_bytes()
+    layers = []
+    for layer in described["layers"]:
+        layers.append(dict(layer))
+        for key, value in layer.items():
+            if isinstance(value, dict):
+                n = int(np.prod(value["shape"]))
+                array = np.frombuffer(
+                    content,
+                    "<" + value["dtype"][0] + str(ITEMS[value["dtype"]]),
+                    n,
+                    value["offset"],
+                )
+                layers[-1][key] = torch.tensor(array.reshape(value["shape"]))
+    return described, layers
+
+
+def distance(layers, generator, n_classes, latent_dim=8) -> float:
+    """How far the layers' images are from the generator's, for 40 z of which it knows nothing."""
+    z = torch.randn(40, latent_dim, generator=torch.Generator().manual_seed(5))
+    labels = torch.arange(40) % max(n_classes, 1)
+    wanted = generate(generator, z, labels, n_classes > 0)
+    return float((export.play(layers, z, labels) - wanted).abs().max())
+
+
+# --- Layers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", networks.MODELS)
+def test_the_layers_of_every_family_are_its_generator(model):
+    conditional = networks.family(model).conditional
+    generator, _ = networks.build(model, latent_dim=8)
+    n_classes = 10 if conditional else 0
+    layers = export.layers_of(stir(generator), 8, n_classes)
+    assert distance(layers, generator, n_classes) < 1e-4
+
+
+def test_the_layers_of_a_convolutional_generator():
+    generator = convolutional_generator()
+    layers = export.layers_of(generator, 8, n_classes=3)
+    kinds = [layer["kind"] for layer in layers]
+    assert kinds.count("conv3x3") == 3 and kinds.count("upsample2") == 2 and "tanh" in kinds
+    assert [layer["scale"].ndim for layer in layers if layer["kind"] == "scale_shift"] == [2, 1]
+    assert distance(layers, generator, n_classes=3) < 1e-4
+
+
+def test_asking_for_layers_leaves_the_generator_as_it_was():
+    generator, _ = networks.build("cgan", latent_dim=8)
+    generator.train()
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    export.layers_of(generator, 8, 10)
+    assert generator.training
+    assert all(torch.equal(before[name], value) for name, value in generator.state_dict().items())
+
+
+class Skipping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, z):
+        return self.second(z) + self.first(z)
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (nn.Sequential(nn.Linear(8, 4), nn.GELU()), "GELU"),
+        (nn.Sequential(nn.Unflatten(1, (2, 2, 2)), nn.Conv2d(2, 1, 5, padding=2)), "3 x 3"),
+        (nn.Sequential(nn.Unflatten(1, (2, 2, 2)), nn.Upsample(scale_factor=3)), "by 2"),
+        (nn.Sequential(nn.Unflatten(1, (2, 2, 2)), nn.Upsample(4, mode="bilinear")), "nearest"),
+        (Skipping(), "first"),
+    ],
+)
+def test_what_the_format_cannot_hold_is_named(network, words):
+    with pytest.raises(ValueError, match=words):
+        export.layers_of(network, 8)
+
+
+# --- Files ---------------------------------------------------------------------------------------
+
+
+def test_the_files_hold_the_generator(finished, tmp_path):
+    path = export.export(finished, tmp_path)
+    described, layers = read_back(path)
+    n_classes = 10 if finished.conditional else 0
+    assert distance(layers, finished.generator(), n_classes) < 1e-3
+    content = path.with_suffix(".bin").read_bytes()
+    assert described["bytes"] == len(content) and described["crc32"] == zlib.crc32(content)
+    assert described["latent_dim"] == 8 and described["image_shape"] == [1, 8, 8]
+    assert described["conditional"] == finished.conditional
+    assert described["n_classes"] == n_classes
+
+
+def test_every_array_has_its_own_aligned_place(finished, tmp_path):
+    described, _ = read_back(export.export(finished, tmp_path))
+    arrays = [v for layer in described["layers"] for v in layer.values() if isinstance(v, dict)]
+    end = 0
+    for array in arrays:
+        assert array["offset"] % 4 == 0 and 0 <= array["offset"] - end < 4
+        end = array["offset"] + int(np.prod(array["shape"])) * ITEMS[array["dtype"]]
+    assert end <= described["bytes"] < end + 4
+
+
+def test_recorded_runs_are_sent_as_they_are_stored():
+    """Half-precision matrices are exact, so a page shows what the chapters show."""
+    for name in ("gan", "cgan"):
+        run = runs.find_run(name)
+        described, content = export.encode(run.generator(), 100, 10 if run.conditional else 0)
+        stored = {one["weight"]["dtype"] for one in described["layers"] if one["kind"] == "dense"}
+        assert stored == {"float16"} and len(content) < 6_000_000
+        weights = [
+            one["weight"]
+            for one in export.layers_of(run.generator(), 100, described["n_classes"])
+            if "weight" in one
+        ]
+        assert all(torch.equal(weight, weight.half().float()) for weight in weights)
+
+
+def test_matrices_stay_single_where_half_precision_would_show():
+    first, second = nn.Linear(8, 2), nn.Linear(2, 4)
+    with torch.no_grad():  # the difference of two nearly equal rows, which half precision drowns
+        first.weight.copy_(1 + 1e-3 * torch.randn(2, 8))
+        second.weight.copy_(torch.tensor([100.0, -100.0]).expand(4, 2))
+        first.bias.zero_(), second.bias.zero_()
+    generator = nn.Sequential(first, second, nn.Tanh(), nn.Unflatten(1, (1, 2, 2)))
+    described, _ = export.encode(generator, 8)
+    kinds = {one["weight"]["dtype"] for one in described["layers"] if one["kind"] == "dense"}
+    assert kinds == {"float32"}
+
+
+def test_a_generator_whose_numbers_are_broken_is_refused():
+    generator = nn.Sequential(nn.Linear(8, 4), nn.Tanh(), nn.Unflatten(1, (1, 2, 2)))
+    nn.init.constant_(generator[0].weight, float("nan"))
+    with pytest.raises(ValueError, match="cannot export"):
+        export.encode(generator, 8)
+
+
+# --- The command ---------------------------------------------------------------------------------
+
+
+def names(folder) -> list[str]:
+    return [entry["name"] for entry in json.loads((folder / "index.json").read_text())["models"]]
+
+
+def renamed(run: runs.Run, folder) -> str:
+    """The run again, under another name."""
+    for path in run.folder.rglob("*.*"):
+        runs.write_whole(folder / path.relative_to(run.folder), path.read_bytes())
+    return str(folder)
+
+
+def test_the_index_lists_each_model_once_in_the_order_of_the_exports(finished, tmp_path, capsys):
+    out, again = tmp_path / "models", renamed(finished, tmp_path / "again")
+    assert main(["export", str(finished.folder), again, "--out", str(out)]) == 0
+    assert f"{out / 'again.json'}: the generator of again" in capsys.readouterr().out
+    assert names(out) == [finished.name, "again"]
+    assert main(["export", str(finished.folder), "--out", str(out)]) == 0
+    assert names(out) == [finished.name, "again"]
+    entries = json.loads((out / "index.json").read_text())["models"]
+    for entry in entries:
+        described = json.loads((out / entry["file"]).read_text())
+        shared = entry.keys() & described.keys()
+        assert shared >= {"name", "title", "conditional", "epochs", "bytes"}
+        assert all(entry[key] == described[key] for key in shared)
+
+
+def refused(capsys, *arguments) -> str:
+    assert main(["export", *map(str, arguments)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ganlib: ") and error.count("\n") == 1
+    return error
+
+
+def test_what_is_asked_wrongly_is_told_in_a_line_and_writes_nothing(finished, tmp_path, capsys):
+    out = tmp_path / "models"
+    assert "recorded runs are" in refused(capsys, finished.folder, "nonsense", "--out", out)
+    assert not out.exists()
+    assert "--out" in refused(capsys, finished.folder)
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    assert f"cannot write {in_the_way}" in refused(capsys, finished.folder, "--out", in_the_way)
+    out.mkdir()
+    (out / "index.json").write_text("[]")
+    assert "index.json" in refused(capsys, finished.folder, "--out", out)
+    assert [path.name for path in out.iterdir()] == ["index.json"]
+
+
+def test_a_run_without_weights_is_told(tmp_path, capsys):
+    folder = tmp_path / "run"
+    config = tiny_config()
+    runs._save_config(folder, replace(config, n_epochs=1), 0, 0.0)
+    assert "generator.safetensors" in refused(capsys, folder, "--out", tmp_path / "models")
