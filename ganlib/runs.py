@@ -5,7 +5,7 @@
     samples/epoch_0025.png   a sheet of 10 x 10 images from the same fixed z each time
     weights/epoch_0025.safetensors   the generator at that epoch (not in recorded runs)
     generator.safetensors    the generator's latest weights
-    checkpoint.safetensors   both networks and both optimisers (not in recorded runs)
+    checkpoint.safetensors   all networks and both optimisers (not in recorded runs)
 
 Every file is written whole and then renamed into place, the checkpoint last; a run killed at any
 moment resumes from its last finished epoch. Nothing here is pickled.
@@ -264,7 +264,7 @@ def train_run(
     for epoch in train(players, dataset.images, dataset.labels, config, every_iteration):
         losses = torch.cat([losses, epoch.losses])
         ends.append(players.iteration)
-        weights = to_bytes(_on_cpu(players.generator.state_dict()))
+        weights = to_bytes(_on_cpu(players.artist.state_dict()))
         if epoch.number in sample_epochs or epoch.number == config.n_epochs:
             name = f"epoch_{epoch.number:04d}"
             _save_samples(folder, config, players, name)
@@ -299,7 +299,7 @@ def _save_config(folder: Path, config: TrainingConfig, epochs_done: int, seconds
 
 def _save_samples(folder: Path, config: TrainingConfig, players: Players, name: str) -> None:
     z, labels = fixed_z(config)
-    images = generate(players.generator, z, labels, players.conditional)
+    images = generate(players.artist, z, labels, players.conditional)
     write_whole(folder / "samples" / f"{name}.png", png(to_sheet(images)))
 
 
@@ -308,7 +308,8 @@ def _on_cpu(tensors: dict[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
 
 
 def _parts(players: Players) -> dict[str, nn.Module | torch.optim.Optimizer]:
-    return {
+    average = {} if players.average is None else {"average": players.average}
+    return average | {
         "generator": players.generator,
         "discriminator": players.discriminator,
         "g_optimizer": players.g_optimizer,
