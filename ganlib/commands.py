@@ -170,7 +170,7 @@ def sample(
     # In parts, so that a great many images need no great memory for the layers between.
     parts = [
         generate(generator, *part, run.conditional)
-        for part in zip(z.split(4096), labels.split(4096))
+        for part in zip(z.split(1024), labels.split(1024))
     ]
     return torch.cat(parts), labels if run.conditional else torch.full((n,), -1)
 

@@ -83,6 +83,8 @@ class ConvolutionalDiscriminator(nn.Module):
     The label enters at the end, by projection (Miyato & Koyama 2018): the score is a linear
     function of the last features, plus their product with a vector that each class learns. With
     ``projection`` off, each class learns a picture, spliced onto the image as one more channel.
+    Dropout takes whole maps: the neighbours of a dropped pixel would give it away.
+
     Raises ValueError if ``img_size`` cannot be halved once for each of ``widths``.
     """
 
@@ -92,7 +94,7 @@ class ConvolutionalDiscriminator(nn.Module):
         channels: int = 1,
         n_classes: int = 10,
         widths: tuple[int, ...] = (32, 64, 128),
-        dropout: float = 0.3,
+        dropout: float = 0.25,
         projection: bool = True,
     ):
         super().__init__()

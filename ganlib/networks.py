@@ -187,9 +187,10 @@ class ConditionalBatchNorm(nn.Module):
         normal = F.batch_norm(
             x, *running, training=self.training, momentum=self.momentum, eps=self.eps
         )
-        each_pixel = (*x.shape[:2], *(1 for _ in x.shape[2:]))
-        scale, shift = (F.embedding(labels, table) for table in (self.weight, self.bias))
-        return shift.view(each_pixel) + scale.view(each_pixel) * normal
+        for_all_pixels = (len(x), -1, *[1] * (x.ndim - 2))
+        scale = F.embedding(labels, self.weight).view(for_all_pixels)
+        shift = F.embedding(labels, self.bias).view(for_all_pixels)
+        return scale * normal + shift
 
 
 def conditional(layer: nn.Module, n_classes: int) -> nn.Module:

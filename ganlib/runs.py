@@ -97,9 +97,11 @@ class Run:
 
     def __str__(self) -> str:
         config, minutes = self.config, self.made["seconds"] / 60
+        on = {name: getattr(config, name) for name in ("d_lr", "ema")}
+        extras = "".join(f"{name} {value:g}, " for name, value in on.items() if value)
         return (
             f"{self.name}: {self.epochs_done} epochs of {config.dataset}, loss {config.loss}, "
-            f"bn_eps {config.bn_eps:g}, seed {config.seed}; "
+            f"bn_eps {config.bn_eps:g}, {extras}seed {config.seed}; "
             f"{minutes:.0f} minutes on {self.made['device']}"
         )
 

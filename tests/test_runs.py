@@ -147,6 +147,12 @@ def test_the_sheet_is_what_the_saved_generator_draws(finished):
     assert not np.array_equal(finished.sheet(0), finished.sheet(2))  # it learned something
 
 
+def test_a_run_says_how_it_was_made_and_names_an_extra_only_if_it_is_on(finished):
+    assert "bn_eps 1e-05, seed 0; " in str(finished)
+    other = replace(finished, config=tiny_config(finished.name, d_lr=0.0004, ema=0.999))
+    assert "bn_eps 1e-05, d_lr 0.0004, ema 0.999, seed 0; " in str(other)
+
+
 def test_the_generator_comes_in_evaluation_mode(finished):
     generator = finished.generator()
     assert not generator.training
