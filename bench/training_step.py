@@ -26,12 +26,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from ganlib import data, networks, runs
 from ganlib.losses import LOSSES, Loss, discriminator_loss
+from ganlib.products import fast_float32_products
 from ganlib.training import (
     Players,
     TrainingConfig,
     choose_device,
     discriminator_step,
-    fast_float32_products,
     generator_step,
     start,
     train,

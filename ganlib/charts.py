@@ -4,7 +4,6 @@ A chart is made by sending a batch through the network and noting what each laye
 returns; change a network and its chart changes with it.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from torch import Tensor, nn
 
-from ganlib.networks import n_parameters
+from ganlib.networks import ConditionalBatchNorm, n_parameters
 from ganlib.plotting import D_ORANGE, G_BLUE, INK, _figure
 
+CBN = "CBN"  # conditional batch normalisation, as a chart writes it
 _LABEL_GREY = "#6b6b6b"
 
 
@@ -31,21 +31,32 @@ class Block:
 def trace(network: nn.Module, *inputs: Tensor) -> list[Block]:
     """The network's blocks in the order in which a batch meets them.
 
-    A layer with a weight matrix opens a block; normalisation and activation join it. Shapes leave
-    out the batch.
+    A layer with a weight matrix or kernel opens a block, together with the up-sampling ahead of
+    it; normalisation and activation join it. Shapes leave out the batch.
     """
     blocks: list[Block] = []
+    ahead: list[str] = []
 
     def note(layer: nn.Module, _inputs, output: Tensor) -> None:
         shape = tuple(output.shape[1:])
         if isinstance(layer, nn.Flatten):
             return
-        if isinstance(layer, nn.Embedding):
+        if isinstance(layer, nn.Unflatten):
+            blocks[-1].shape = shape
+        elif isinstance(layer, nn.Upsample):
+            ahead.append(f"Upsample\nto {_by(shape[1:])}")
+        elif isinstance(layer, nn.Embedding):
             text = f"Embedding\n{layer.num_embeddings} → {layer.embedding_dim}"
             blocks.append(Block([text], shape, embedding=True))
         elif isinstance(layer, nn.Linear):
             text = f"Linear\n{layer.in_features} → {layer.out_features}"
             blocks.append(Block([text], shape))
+        elif isinstance(layer, nn.Conv2d):
+            stride = f"\nstride {layer.stride[0]}" if layer.stride[0] > 1 else ""
+            text = f"Conv {_by(layer.kernel_size)}{stride}"
+            text += f"\n{layer.in_channels} → {layer.out_channels}"
+            blocks.append(Block([*ahead, text], shape))
+            ahead.clear()
         else:
             blocks[-1].lines.append(_short_name(layer))
             blocks[-1].shape = shape
@@ -61,9 +72,15 @@ def trace(network: nn.Module, *inputs: Tensor) -> list[Block]:
     return blocks
 
 
+def _by(sizes: tuple[int, ...]) -> str:
+    return " × ".join(map(str, sizes))
+
+
 def _short_name(layer: nn.Module) -> str:
-    if isinstance(layer, nn.Dropout):
+    if isinstance(layer, (nn.Dropout, nn.Dropout2d)):
         return f"Dropout {layer.p:g}"
+    if isinstance(layer, ConditionalBatchNorm):
+        return CBN
     name = type(layer).__name__
     return "BatchNorm" if name.startswith("BatchNorm") else name
 
@@ -94,42 +111,63 @@ def _draw_network(axes: Axes, network: nn.Module, blocks: list[Block], ends: tup
     colour = G_BLUE if ends[1] == "image" else D_ORANGE
     chain = [block for block in blocks if not block.embedding]
     step, width, x_in = 1.75, 1.2, -1.75
+    normalised: list[tuple[float, float]] = []  # below each box that is told the label
     axes.text(x_in, 0, ends[0], ha="center", va="center", fontsize=9, weight="bold")
     for place, block in enumerate(chain):
-        units = math.prod(block.shape)
-        height = max(1.0 + 0.05 * units**0.5, 0.5 + 0.28 * (len(block.lines) + 1))
+        text = "\n".join(block.lines)
+        height = max(1.0 + 0.05 * block.shape[0] ** 0.5, 0.5 + 0.28 * (text.count("\n") + 1))
         x = place * step
-        _box(axes, x, 0, "\n".join(block.lines), colour, width, height)
+        _box(axes, x, 0, text, colour, width, height)
         if place:
-            arriving = str(math.prod(chain[place - 1].shape))
+            arriving = _by(chain[place - 1].shape[:1]) + "".join(
+                f"\n× {side}" for side in chain[place - 1].shape[1:]
+            )
             _arrow(axes, (x - step + width / 2, 0), (x - width / 2, 0), arriving)
+        if CBN in block.lines:
+            normalised.append((x, -height / 2))
     _arrow(axes, (x_in + 0.55, 0), (-width / 2, 0))
     end = (len(chain) - 1) * step + width / 2
     _arrow(axes, (end, 0), (end + 0.5, 0))
     axes.text(end + 0.6, 0, ends[1], ha="left", va="center", fontsize=9, weight="bold")
-    for block in blocks:
-        if block.embedding:
-            _draw_embedding(axes, block, x_in, (-0.9, -0.05))
+    if normalised:
+        _draw_classes(axes, x_in, normalised)
+    for place, block in enumerate(blocks):
+        if block.embedding and place == 0:
+            _draw_embedding(axes, block, x_in, (-0.9, -0.05), "joined")
+        elif block.embedding:  # met behind the last features: a projection
+            _draw_embedding(axes, block, x, (x + 0.3, -height / 2), "product")
     axes.set_title(f"{type(network).__name__}: {n_parameters(network):,} parameters", loc="left")
-    low = -2.5 if len(chain) < len(blocks) else -1.45
+    low = -2.5 if normalised or len(chain) < len(blocks) else -1.45
     axes.set(xlim=(-2.5, 8.9), ylim=(low, 1.45))
     axes.set_aspect("equal")
     axes.axis("off")
 
 
-def _draw_embedding(axes: Axes, block: Block, x: float, joint: tuple[float, float]) -> None:
-    """The label's way in: an embedding below the input, its arrow ending at ``joint``."""
+def _draw_classes(axes: Axes, x: float, ends: list[tuple[float, float]]) -> None:
+    """The label's way into conditional normalisation: one line below, an arrow up to each box."""
+    axes.text(x, -2.3, "label y", ha="center", va="center", fontsize=9, weight="bold")
+    axes.plot([x + 0.5, ends[-1][0]], [-2.3, -2.3], color=_LABEL_GREY, lw=1.1)
+    for end in ends:
+        style = {"arrowstyle": "-|>", "color": _LABEL_GREY, "lw": 1.1, "shrinkA": 0}
+        axes.annotate("", end, (end[0], -2.3), arrowprops=style)
+
+
+def _draw_embedding(
+    axes: Axes, block: Block, x: float, joint: tuple[float, float], how: str
+) -> None:
+    """The label's way in through an embedding, whose arrow ends at ``joint``."""
     axes.text(x, -2.3, "label y", ha="center", va="center", fontsize=9, weight="bold")
     _box(axes, x, -1.4, block.lines[0], _LABEL_GREY, 1.2, 0.75)
     style = {"arrowstyle": "-|>", "color": _LABEL_GREY, "lw": 1.1}
     axes.annotate("", (x, -1.78), (x, -2.12), arrowprops=style)
     axes.annotate("", joint, (x + 0.3, -1.02), arrowprops=style)
-    axes.text(x - 0.05, -0.72, "joined", ha="right", fontsize=8, color=_LABEL_GREY)
+    axes.text(x - 0.05, -0.72, how, ha="right", fontsize=8, color=_LABEL_GREY)
 
 
 def flow_chart(generator: nn.Module, discriminator: nn.Module, latent_dim: int = 100) -> Figure:
-    """Fig. 1 (GAN) and Fig. 3 (CGAN): both networks, layer by layer, with their sizes."""
-    conditional = any(isinstance(layer, nn.Embedding) for layer in generator.modules())
+    """Fig. 1 (GAN), Fig. 3 (CGAN) and their kind: both networks, layer by layer, with sizes."""
+    told = nn.Embedding, ConditionalBatchNorm
+    conditional = any(isinstance(layer, told) for layer in generator.modules())
     labels = (torch.zeros(2, dtype=torch.long),) if conditional else ()
     z = torch.zeros(2, latent_dim)
     g_blocks = trace(generator, z, *labels)

@@ -38,10 +38,14 @@ FIELD_HELP = {
     "dataset": f"one of {', '.join(DATASETS)}",
     "train_size": "train on the first so many images only",
     "interval_samples": "also keep samples every --sample-interval iterations",
+    "d_lr": "the discriminator's own learning rate",
+    "ema": "decay of an average of G's weights that draws the samples, such as 0.999",
 }
 DEFAULT_HELP = {
-    "loss": "the paper's: " + ", ".join(f"{loss} for {name}" for name, loss in PAPER_LOSS.items()),
+    "loss": "each model's: " + ", ".join(f"{loss} for {name}" for name, loss in PAPER_LOSS.items()),
     "train_size": "all of them",
+    "d_lr": "that of --lr",
+    "ema": "0, no average",
 }
 
 
@@ -216,6 +220,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         int: (whole, "N"),
         int | None: (whole, "N"),
         float: (number, "X"),
+        float | None: (number, "X"),
         str: (str, "NAME"),
     }
     for field in fields(TrainingConfig):

@@ -36,8 +36,10 @@ from ganlib.training import TrainingConfig, TrainingDiverged, choose_device
 EXPECTED = (ValueError, RunError, data.DataUnavailable, TrainingDiverged, PermissionError)
 
 WORKSPACE = Path("runs")  # where own runs go, unless said otherwise
-# The paper trains each model with its own loss.
+# The paper trains each model with its own loss. For those that its section 4.2 proposes it names
+# none; they take Eq. 3-6, as DCGAN did, whose gradient for G does not fade where D is sure.
 PAPER_LOSS = {"gan": "bce", "gan-large-d": "bce", "cgan": "mse", "cgan-small-d": "mse"}
+PAPER_LOSS |= {"cbn-cgan": "bce", "c-dcgan": "bce", "cbn-dcgan": "bce"}
 
 
 # --- train ---------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganlib.classifier import Classifier, load_classifier, read_digits
 from ganlib.data import DigitImages
-from ganlib.training import fast_float32_products
+from ganlib.products import fast_float32_products
 
 N_IMAGES = 10_000  # generated for a measurement, as many as MNIST's test split has
 N_COPIES = 2_000  # of those, looked up among all training images

@@ -1,8 +1,9 @@
-"""The networks: a generator and a discriminator for the GAN, and a pair for the CGAN.
+"""The networks: a generator and a discriminator for each model, and conditional normalisation.
 
-The paper gives no layer widths. The defaults are those of the public PyTorch scripts that its
-settings, names and figures match. Images are ``(N, channels, img_size, img_size)`` in [-1, 1];
-discriminators return raw scores (logits), see :mod:`ganlib.losses`.
+The paper gives no layer widths. Those of its GAN and CGAN are taken from the public PyTorch scripts
+that its settings, names and figures match. Images are ``(N, channels, img_size, img_size)`` in
+[-1, 1]; discriminators return raw scores (logits), see :mod:`ganlib.losses`. The convolutional
+networks are in :mod:`ganlib.convolutional`.
 """
 
 from collections.abc import Callable
@@ -10,9 +11,17 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-LEAK = 0.2  # slope of LeakyReLU below zero
+from ganlib.convolutional import (
+    LEAK,
+    ConvolutionalDiscriminator,
+    ConvolutionalGenerator,
+    convolutional_layers,
+)
+
+# --- The GAN -------------------------------------------------------------------------------------
 
 
 def generator_layers(
@@ -100,6 +109,9 @@ class Discriminator(nn.Module):
         return self.layers(images.flatten(1))
 
 
+# --- The CGAN: the label in the input ------------------------------------------------------------
+
+
 class ConditionalGenerator(nn.Module):
     """G(z, y) of the CGAN (section 2.3): the label's embedding is joined to the noise."""
 
@@ -148,6 +160,94 @@ class ConditionalDiscriminator(nn.Module):
         return self.layers(spliced)
 
 
+# --- Section 4.2: the label in the normalisation -------------------------------------------------
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch normalisation whose scale and shift are looked up by class (de Vries et al. 2017).
+
+    The whole batch shares its mean and variance, as in ``nn.BatchNorm1d`` and ``nn.BatchNorm2d``;
+    what follows them is the class's own. All classes start with scale 1 and shift 0, so that the
+    layer starts as plain batch normalisation.
+    """
+
+    def __init__(
+        self, n_features: int, n_classes: int = 10, eps: float = 1e-5, momentum: float = 0.1
+    ):
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.ones(n_classes, n_features))
+        self.bias = nn.Parameter(torch.zeros(n_classes, n_features))
+        self.register_buffer("running_mean", torch.zeros(n_features))
+        self.register_buffer("running_var", torch.ones(n_features))
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """``x`` (N, n_features) or (N, n_features, H, W) and ``labels`` (N,) int64; x's shape."""
+        running = self.running_mean, self.running_var
+        normal = F.batch_norm(
+            x, *running, training=self.training, momentum=self.momentum, eps=self.eps
+        )
+        for_all_pixels = (len(x), -1, *[1] * (x.ndim - 2))
+        scale = F.embedding(labels, self.weight).view(for_all_pixels)
+        shift = F.embedding(labels, self.bias).view(for_all_pixels)
+        return scale * normal + shift
+
+
+def conditional(layer: nn.Module, n_classes: int) -> nn.Module:
+    """A batch normalisation's conditional twin; any other layer as it is."""
+    if not isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        return layer
+    return ConditionalBatchNorm(layer.num_features, n_classes, layer.eps, layer.momentum)
+
+
+class CBNGenerator(nn.Module):
+    """G(z, y) with conditional batch normalisation: the label enters there and nowhere else.
+
+    ``layers`` map (N, latent_dim) to pixels; their batch normalisations are made conditional.
+    """
+
+    def __init__(self, layers: nn.Sequential, image_shape: tuple[int, int, int], n_classes: int):
+        super().__init__()
+        self.image_shape = image_shape
+        self.layers = nn.ModuleList(conditional(layer, n_classes) for layer in layers)
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """``z`` (N, latent_dim) and ``labels`` (N,) int64 to images (N, channels, H, W)."""
+        x = z
+        for layer in self.layers:
+            x = layer(x, labels) if isinstance(layer, ConditionalBatchNorm) else layer(x)
+        return x.view(-1, *self.image_shape)
+
+
+def cbn_generator(
+    latent_dim: int = 100,
+    img_size: int = 32,
+    channels: int = 1,
+    n_classes: int = 10,
+    bn_eps: float = 1e-5,
+) -> CBNGenerator:
+    """The CBN-CGAN's G: the GAN's fully connected layers, normalised by class."""
+    shape = (channels, img_size, img_size)
+    layers = generator_layers(latent_dim, (128, 256, 512, 1024), channels * img_size**2, bn_eps)
+    return CBNGenerator(layers, shape, n_classes)
+
+
+def convolutional_cbn_generator(
+    latent_dim: int = 100,
+    img_size: int = 32,
+    channels: int = 1,
+    n_classes: int = 10,
+    bn_eps: float = 1e-5,
+) -> CBNGenerator:
+    """The CBN-DCGAN's G: the C-DCGAN's layers, normalised by class."""
+    shape = (channels, img_size, img_size)
+    layers = convolutional_layers(latent_dim, img_size, channels, (128, 64, 32), bn_eps)
+    return CBNGenerator(layers, shape, n_classes)
+
+
+# --- The families --------------------------------------------------------------------------------
+
+
 class Family(NamedTuple):
     """A pair of networks that play against each other, and whether they are told the label."""
 
@@ -173,6 +273,11 @@ MODELS = {
         ConditionalGenerator,
         partial(ConditionalDiscriminator, widths=(512, 256), dropout=0.0),
     ),
+    # What section 4.2 proposes, apart and together (chapter 5): the label in the input or in the
+    # normalisation, fully connected layers or convolutions.
+    "cbn-cgan": Family("CBN-CGAN", True, cbn_generator, ConditionalDiscriminator),
+    "c-dcgan": Family("C-DCGAN", True, ConvolutionalGenerator, ConvolutionalDiscriminator),
+    "cbn-dcgan": Family("CBN-DCGAN", True, convolutional_cbn_generator, ConvolutionalDiscriminator),
 }
 
 

@@ -6,7 +6,7 @@
     weights/epoch_0025.safetensors   the generator at that epoch (not in recorded runs)
     generator.safetensors    the generator's latest weights
     metrics.json             what was measured at each epoch (recorded runs only)
-    checkpoint.safetensors   both networks and both optimisers (not in recorded runs)
+    checkpoint.safetensors   all networks and both optimisers (not in recorded runs)
 
 Every file is written whole and then renamed into place, the checkpoint last; a run killed at any
 moment resumes from its last finished epoch. Nothing here is pickled.
@@ -90,9 +90,11 @@ class Run:
 
     def __str__(self) -> str:
         config, minutes = self.config, self.made["seconds"] / 60
+        on = {name: getattr(config, name) for name in ("d_lr", "ema")}
+        extras = "".join(f"{name} {value:g}, " for name, value in on.items() if value)
         return (
             f"{self.name}: {self.epochs_done} epochs of {config.dataset}, loss {config.loss}, "
-            f"bn_eps {config.bn_eps:g}, seed {config.seed}; "
+            f"bn_eps {config.bn_eps:g}, {extras}seed {config.seed}; "
             f"{minutes:.0f} minutes on {self.made['device']}"
         )
 
@@ -267,7 +269,7 @@ def train_run(
     for epoch in train(players, dataset.images, dataset.labels, config, every_iteration):
         losses = torch.cat([losses, epoch.losses])
         ends.append(players.iteration)
-        weights = to_bytes(_on_cpu(players.generator.state_dict()))
+        weights = to_bytes(_on_cpu(players.artist.state_dict()))
         if epoch.number in sample_epochs or epoch.number == config.n_epochs:
             name = f"epoch_{epoch.number:04d}"
             _save_samples(folder, config, players, name)
@@ -302,7 +304,7 @@ def _save_config(folder: Path, config: TrainingConfig, epochs_done: int, seconds
 
 def _save_samples(folder: Path, config: TrainingConfig, players: Players, name: str) -> None:
     z, labels = fixed_z(config)
-    images = generate(players.generator, z, labels, players.conditional)
+    images = generate(players.artist, z, labels, players.conditional)
     write_whole(folder / "samples" / f"{name}.png", png(to_sheet(images)))
 
 
@@ -311,7 +313,8 @@ def _on_cpu(tensors: dict[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
 
 
 def _parts(players: Players) -> dict[str, nn.Module | torch.optim.Optimizer]:
-    return {
+    average = {} if players.average is None else {"average": players.average}
+    return average | {
         "generator": players.generator,
         "discriminator": players.discriminator,
         "g_optimizer": players.g_optimizer,

@@ -57,7 +57,7 @@ def draw(
     labels = torch.arange(n) % config.n_classes if digit is None else torch.full((n,), digit)
     # In parts, so that a great many images need no great memory for the layers between.
     parts = [
-        generate(generator, *part, conditional) for part in zip(z.split(4096), labels.split(4096))
+        generate(generator, *part, conditional) for part in zip(z.split(1024), labels.split(1024))
     ]
     return torch.cat(parts), labels if conditional else torch.full((n,), -1)
 

@@ -4,9 +4,9 @@ One iteration trains G once, then D on the same images that G just made (detache
 generator function: it yields after every epoch, so that a caller can draw, save, or stop.
 """
 
+import copy
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ganlib.data import batches
 from ganlib.losses import LOSSES, Loss, discriminator_loss, probability
+from ganlib.products import fast_float32_products
 
 # What is logged at every iteration, in this order.
 LOGGED = ("g_loss", "d_loss", "d_real_loss", "d_fake_loss", "d_real", "d_fake")
@@ -48,6 +49,8 @@ class TrainingConfig:
     dataset: str = "mnist"
     train_size: int | None = None  # train on the first so many images; None: all
     interval_samples: bool = False  # also keep samples every sample_interval iterations
+    d_lr: float | None = None  # the discriminator's learning rate; None: lr, as for the generator
+    ema: float = 0.0  # decay of the running average of G's weights that draws samples; 0: none
 
     def __post_init__(self):
         least = {"n_epochs": 1, "batch_size": 2, "latent_dim": 1, "img_size": 4}
@@ -57,12 +60,15 @@ class TrainingConfig:
         for name, value in least.items():
             self._require(name, isinstance(getattr(self, name), int), "a whole number")
             self._require(name, getattr(self, name) >= value, f"at least {value}")
-        for name in ("lr", "b1", "b2", "bn_eps"):
+        rates = ("lr",) if self.d_lr is None else ("lr", "d_lr")
+        for name in (*rates, "b1", "b2", "bn_eps", "ema"):
             self._require(name, isinstance(getattr(self, name), (int, float)), "a number")
         self._require("img_size", self.img_size <= 256, "at most 256")
-        self._require("lr", math.isfinite(self.lr) and 0 < self.lr <= 1, "above 0 and at most 1")
+        for name in rates:  # NaN fails every comparison
+            self._require(name, 0 < getattr(self, name) <= 1, "above 0 and at most 1")
         self._require("b1", 0 <= self.b1 < 1, "at least 0 and below 1")
         self._require("b2", 0 <= self.b2 < 1, "at least 0 and below 1")
+        self._require("ema", 0 <= self.ema < 1, "at least 0 and below 1")
         self._require("channels", self.channels == 1, "1: the images are grey")
         self._require("n_classes", self.n_classes == 10, "10: every data set here has ten classes")
         self._require("bn_eps", math.isfinite(self.bn_eps) and self.bn_eps > 0, "above 0")
@@ -151,6 +157,19 @@ def discriminator_step(
     return real_loss.detach(), fake_loss.detach(), scores.detach()
 
 
+@torch.no_grad()
+def average_step(average: nn.Module, generator: nn.Module, decay: float, iteration: int) -> None:
+    """Move ``average``, weights and running statistics alike, a little towards ``generator``.
+
+    What lies n iterations back counts for ``decay`` to the power n; in the first iterations for
+    less, so that G's random start is soon forgotten.
+    """
+    decay = min(decay, iteration / (iteration + 10))
+    for kept, latest in zip(average.state_dict().values(), generator.state_dict().values()):
+        if kept.is_floating_point():  # what is none counts batches
+            kept.lerp_(latest, 1 - decay)
+
+
 # --- The loop ------------------------------------------------------------------------------------
 
 
@@ -165,23 +184,33 @@ class Players:
     conditional: bool
     epoch: int = 0  # epochs finished
     iteration: int = 0  # iterations finished
+    average: nn.Module | None = None  # of G's weights over the iterations, if configured
+
+    @property
+    def artist(self) -> nn.Module:
+        """The generator that draws samples and is kept: the average if there is one, else G."""
+        return self.generator if self.average is None else self.average
 
 
 def start(
     generator: nn.Module, discriminator: nn.Module, config: TrainingConfig, conditional: bool
 ) -> Players:
-    """Put both networks on the configured device and give each its Adam (Table 1)."""
+    """Put both networks on the configured device and give each its Adam (Table 1).
+
+    With ``config.ema``, an average of the generator's weights starts as its copy.
+    """
     device = choose_device(config.device)
     # One pass over each weight instead of several; the update is the same.
     fused = device.type in ("cpu", "cuda")
 
-    def adam(network: nn.Module) -> torch.optim.Adam:
+    def adam(network: nn.Module, lr: float) -> torch.optim.Adam:
         betas = (config.b1, config.b2)
-        return torch.optim.Adam(network.to(device).parameters(), config.lr, betas, fused=fused)
+        return torch.optim.Adam(network.to(device).parameters(), lr, betas, fused=fused)
 
-    return Players(
-        generator, discriminator, adam(generator), adam(discriminator), conditional=conditional
-    )
+    d_lr = config.lr if config.d_lr is None else config.d_lr
+    optimizers = adam(generator, config.lr), adam(discriminator, d_lr)
+    average = copy.deepcopy(generator).requires_grad_(False) if config.ema else None
+    return Players(generator, discriminator, *optimizers, conditional, average=average)
 
 
 @dataclass(frozen=True)
@@ -292,6 +321,8 @@ def _train_epoch(
         d_real, d_fake = probability(scores).view(2, -1).mean(dim=1)
         d_loss = discriminator_loss(real_loss, fake_loss)
         log.append(torch.stack([g_loss, d_loss, real_loss, fake_loss, d_real, d_fake]))
+        if players.average is not None:
+            average_step(players.average, players.generator, config.ema, players.iteration)
         players.iteration += 1
         if on_iteration is not None:
             on_iteration(players)
@@ -301,43 +332,3 @@ def _train_epoch(
 def _devices(device: torch.device) -> list[torch.device]:
     """The accelerators whose global random state an epoch borrows."""
     return [device] if device.type == "cuda" else []
-
-
-# --- Faster products on the CPU ------------------------------------------------------------------
-
-
-@contextmanager
-def fast_float32_products() -> Iterator[None]:
-    """Let PyTorch hand float32 matrix products on the CPU to oneDNN, if they stay float32.
-
-    PyTorch multiplies float32 matrices with MKL, which leaves the wide vector units of AMD
-    processors idle; oneDNN uses them (about twice as fast), but PyTorch only asks it when
-    bfloat16 is allowed. On processors with bfloat16 matrix units that would round the inputs, so
-    the switch is thrown only if a test product shows full precision. The setting is put back
-    afterwards.
-    """
-    matmul = getattr(torch.backends.mkldnn, "matmul", None)
-    if not hasattr(matmul, "fp32_precision"):
-        yield
-        return
-    before = matmul.fp32_precision
-    matmul.fp32_precision = "bf16"
-    if not _products_are_exact():
-        matmul.fp32_precision = before
-    try:
-        yield
-    finally:
-        matmul.fp32_precision = before
-
-
-def _products_are_exact() -> bool:
-    """Whether float32 products keep float32 precision, in the shapes that training uses."""
-    rng = torch.Generator().manual_seed(0)
-    batch, weight = torch.rand(64, 1024, generator=rng), torch.rand(512, 1024, generator=rng)
-    products = [(batch, weight.T), (batch[:, :512], weight), (batch[:, :512].T, batch)]
-    for left, right in products:
-        exact = left.double() @ right.double()
-        # float32 errs by about 1e-7 of the result here, bfloat16 by about 1e-4 or more.
-        if ((left @ right).double() / exact - 1).abs().max() > 1e-5:
-            return False
-    return True

@@ -98,6 +98,26 @@ def test_train_show_list_sample_resume(here, capsys):
     assert files(run.folder) == before
 
 
+@pytest.mark.parametrize("model", ["cbn-cgan", "c-dcgan", "cbn-dcgan"])
+def test_the_models_of_section_4_2_train_resume_and_sample(tmp_path, model):
+    extras = ["--ema", "0.9", "--d-lr", "0.0004"]
+    assert train(model, tmp_path / "run", *extras) == 0
+    again = ["train", model, "--resume", "--out", f"{tmp_path}/run", "--n-epochs", "2"]
+    assert main(again) == 0
+    run = runs.read_run(tmp_path / "run")
+    assert (run.epochs_done, run.config.loss) == (2, "bce")
+    assert (run.config.ema, run.config.d_lr) == (0.9, 0.0004)
+    out = tmp_path / "threes.png"
+    assert main(["sample", str(run.folder), "--digit", "3", "--n", "4", "--out", str(out)]) == 0
+    assert Image.open(out).size == (16, 16)
+
+
+def test_images_too_small_for_convolution_are_refused_before_anything_is_written(here, capsys):
+    small = [*TINY, "--img-size", "7"]
+    refused(capsys, ["train", "c-dcgan", *small], "img_size must be at least 8")
+    assert not (here / "runs").exists()
+
+
 def test_resumed_from_the_command_line_equals_uninterrupted(tmp_path):
     assert train("gan", tmp_path / "a") == 0
     assert main(["train", "gan", "--resume", "--out", f"{tmp_path}/a", "--n-epochs", "2"]) == 0

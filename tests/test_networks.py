@@ -1,13 +1,15 @@
-"""The four networks have the layers that the book says, and answer in the promised ranges."""
+"""The networks have the layers that the book says, and answer in the promised ranges."""
 
 import itertools
 
 import pytest
 import torch
+from conftest import copies, same_tensors
 from torch import nn
 
 from ganlib import networks
 from ganlib.networks import (
+    ConditionalBatchNorm,
     ConditionalDiscriminator,
     ConditionalGenerator,
     Discriminator,
@@ -34,14 +36,19 @@ every_network = pytest.mark.parametrize(
 GENERATORS, DISCRIMINATORS = (Generator, ConditionalGenerator), STACKS[1::2]
 
 
-def of_kind(network: nn.Module, kind: type) -> list[nn.Module]:
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, ConditionalBatchNorm)
+CBN_MODELS = [name for name in networks.MODELS if name.startswith("cbn-")]
+
+
+def of_kind(network: nn.Module, kind: type | tuple[type, ...]) -> list[nn.Module]:
     return [module for module in network.modules() if isinstance(module, kind)]
 
 
 def answer(network: nn.Module, first: torch.Tensor) -> torch.Tensor:
     """The network's output; conditional ones are asked for the labels 0, 1, ..., 9, 0, ..."""
     labels = torch.arange(len(first)) % 10
-    return network(first, labels) if of_kind(network, nn.Embedding) else network(first)
+    told = of_kind(network, (nn.Embedding, ConditionalBatchNorm))
+    return network(first, labels) if told else network(first)
 
 
 @every_network
@@ -81,11 +88,11 @@ def test_first_generator_block_has_no_batch_norm(make):
 @pytest.mark.parametrize("bn_eps", [1e-5, 0.8])
 def test_bn_eps_reaches_every_batch_norm_and_momentum_stays_the_default(model, bn_eps):
     generator, discriminator = build(model, bn_eps=bn_eps)
-    norms = of_kind(generator, nn.BatchNorm1d)
+    norms = of_kind(generator, BATCH_NORMS)
     assert [norm.eps for norm in norms] == [bn_eps] * 3
     assert {norm.momentum for norm in norms} == {0.1}
     # D takes real and fake images in one pass, which batch normalisation would mix.
-    assert not of_kind(discriminator, nn.BatchNorm1d)
+    assert not of_kind(discriminator, BATCH_NORMS)
 
 
 def test_dropout_on_the_two_middle_layers_of_the_conditional_discriminator_only():
@@ -192,11 +199,14 @@ def test_widths_are_named_parameters():
     assert [tuple(p.weight.shape) for p in of_kind(discriminator, nn.Linear)] == [(7, 16), (1, 7)]
 
 
-def test_build_passes_every_size_on():
-    generator, discriminator = build("cgan", latent_dim=7, img_size=8, n_classes=3)
+@pytest.mark.parametrize("model", ["cgan", "cbn-cgan", "c-dcgan", "cbn-dcgan"])
+def test_build_passes_every_size_on(model):
+    generator, discriminator = build(model, latent_dim=7, img_size=8, n_classes=3)
     assert generator(torch.zeros(2, 7), torch.tensor([0, 2])).shape == (2, 1, 8, 8)
     assert discriminator(torch.zeros(2, 1, 8, 8), torch.tensor([0, 2])).shape == (2, 1)
-    assert generator.embedding.num_embeddings == discriminator.embedding.num_embeddings == 3
+    for network in (generator, discriminator):
+        with pytest.raises(IndexError):
+            answer(network, torch.zeros((11, 7) if network is generator else (11, 1, 8, 8)))
 
 
 @pytest.mark.parametrize("model", networks.MODELS)
@@ -216,6 +226,9 @@ def test_families_say_whether_they_are_told_the_label():
         "cgan": True,
         "gan-large-d": False,
         "cgan-small-d": True,
+        "cbn-cgan": True,
+        "c-dcgan": True,
+        "cbn-dcgan": True,
     }
 
 
@@ -223,3 +236,130 @@ def test_an_unknown_model_is_refused_with_the_known_ones():
     for call in (networks.family, build):
         with pytest.raises(ValueError, match="unknown model 'dcgan': choose one of gan, cgan"):
             call("dcgan")
+
+
+# --- Conditional batch normalisation -------------------------------------------------------------
+
+SHAPES = {nn.BatchNorm1d: (12, 5), nn.BatchNorm2d: (12, 5, 3, 4)}
+both_shapes = pytest.mark.parametrize("plain", SHAPES, ids=["1d", "2d"])
+
+
+def batch(plain: type, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """A batch far from mean 0 and variance 1, with labels of the classes 0, 1 and 2 of 4."""
+    rng = torch.Generator().manual_seed(seed)
+    x = 3 * torch.randn(SHAPES[plain], generator=rng) + 2
+    return x.requires_grad_(), torch.arange(12) % 3
+
+
+@both_shapes
+@pytest.mark.parametrize("eps", [1e-5, 0.8])
+def test_cbn_with_equal_classes_is_batch_norm(plain, eps):
+    """In training and evaluation: the output, every gradient, and the running statistics."""
+    one, other = plain(5, eps=eps), ConditionalBatchNorm(5, n_classes=4, eps=eps)
+    (x, labels), (same, _) = batch(plain), batch(plain)
+    torch.testing.assert_close(other(same, labels), one(x))  # as initialised
+    with torch.no_grad():
+        for mine, theirs in ((one.weight, other.weight), (one.bias, other.bias)):
+            mine.copy_(torch.randn(5))
+            theirs.copy_(mine.expand(4, 5))
+    for training in (True, True, False):
+        (x, labels), (same, _) = batch(plain, seed=1), batch(plain, seed=1)
+        left, right = one.train(training)(x), other.train(training)(same, labels)
+        torch.testing.assert_close(right, left)
+        torch.testing.assert_close(other.running_mean, one.running_mean)
+        torch.testing.assert_close(other.running_var, one.running_var)
+        one.zero_grad(), other.zero_grad()
+        left.square().sum().backward(), right.square().sum().backward()
+        torch.testing.assert_close(same.grad, x.grad)
+        torch.testing.assert_close(other.weight.grad.sum(dim=0), one.weight.grad)
+        torch.testing.assert_close(other.bias.grad.sum(dim=0), one.bias.grad)
+
+
+@both_shapes
+def test_cbn_stretches_each_image_by_its_own_class(plain):
+    layer, (x, labels) = ConditionalBatchNorm(5, n_classes=4), batch(plain)
+    normal = plain(5, affine=False)(x)
+    with torch.no_grad():
+        layer.weight.copy_(torch.randn(4, 5))
+        layer.bias.copy_(torch.randn(4, 5))
+    for image, before, label in zip(layer(x, labels), normal, labels):
+        per_pixel = (-1, *[1] * (before.ndim - 1))
+        scale, shift = (table[label].view(per_pixel) for table in (layer.weight, layer.bias))
+        torch.testing.assert_close(image, scale * before + shift)
+
+
+@both_shapes
+def test_gradients_reach_only_the_classes_in_the_batch(plain):
+    layer, (x, labels) = ConditionalBatchNorm(5, n_classes=4), batch(plain)
+    layer(x, labels).square().sum().backward()
+    for table in (layer.weight, layer.bias):
+        assert table.grad[:3].abs().min() > 0 and torch.equal(table.grad[3], torch.zeros(5))
+
+
+@both_shapes
+def test_cbn_in_evaluation_uses_and_keeps_the_running_statistics(plain):
+    layer, (x, labels) = ConditionalBatchNorm(5, n_classes=4), batch(plain)
+    layer(x, labels)
+    kept = copies(layer.eval())
+    whole, alone = layer(x, labels), layer(x[:1], labels[:1])
+    torch.testing.assert_close(whole[:1], alone)  # the rest of the batch does not matter
+    assert same_tensors(layer.state_dict(), kept)
+    per_pixel = (1, -1, *[1] * (x.ndim - 2))
+    mean, var = layer.running_mean.view(per_pixel), layer.running_var.view(per_pixel)
+    torch.testing.assert_close(whole, (x - mean) / (var + 1e-5).sqrt())
+
+
+def test_cbn_refuses_a_batch_of_one_in_training():
+    with pytest.raises(ValueError, match="more than 1 value"):
+        ConditionalBatchNorm(5)(torch.zeros(1, 5), torch.zeros(1, dtype=torch.int64))
+
+
+# --- The label in the normalisation --------------------------------------------------------------
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("model", CBN_MODELS)
+def test_a_cbn_generator_starts_blind_to_the_label_and_learns_it_in_the_normalisation(model):
+    generator, _ = build(model)
+    generator.eval()
+    z, labels = torch.randn(1, LATENT).expand(10, -1), torch.arange(10)
+    images = generator(z, labels)
+    torch.testing.assert_close(images, images[:1].expand_as(images))
+    norms = of_kind(generator, ConditionalBatchNorm)
+    for table in (norms[0].weight, norms[-1].bias):
+        table[4] += 1
+        images = generator(z, labels)
+        others = [row for row in range(10) if row != 4]
+        torch.testing.assert_close(images[others], images[:1].expand(9, -1, -1, -1))
+        assert not torch.allclose(images[4], images[0])
+        table[4] -= 1
+
+
+@pytest.mark.parametrize("model", CBN_MODELS)
+def test_every_normalisation_of_a_cbn_generator_is_conditional(model):
+    generator, _ = build(model, bn_eps=0.5, n_classes=3)
+    norms = of_kind(generator, BATCH_NORMS)
+    assert {type(norm) for norm in norms} == {ConditionalBatchNorm}
+    assert {len(norm.weight) for norm in norms} == {3}
+
+
+def test_the_four_cells_differ_where_they_say():
+    """Columns share their discriminator; a CBN generator has its neighbour's layers otherwise."""
+
+    def kernels(network):
+        return [tuple(layer.weight.shape) for layer in of_kind(network, (nn.Linear, nn.Conv2d))]
+
+    for joined, normalised in (("cgan", "cbn-cgan"), ("c-dcgan", "cbn-dcgan")):
+        (g, d), (cbn_g, cbn_d) = build(joined), build(normalised)
+        assert [p.shape for p in d.parameters()] == [p.shape for p in cbn_d.parameters()]
+        assert kernels(g)[1:] == kernels(cbn_g)[1:]
+        (n_out, n_in), (cbn_out, cbn_in) = kernels(g)[0], kernels(cbn_g)[0]
+        assert n_out == cbn_out and n_in == cbn_in + EMBEDDING
+        sizes = [norm.num_features for norm in of_kind(g, (nn.BatchNorm1d, nn.BatchNorm2d))]
+        assert sizes == [norm.weight.shape[1] for norm in of_kind(cbn_g, ConditionalBatchNorm)]
+
+
+def test_convolution_needs_fewer_parameters_as_the_paper_predicts():
+    pairs = {name: [n_parameters(network) for network in build(name)] for name in networks.MODELS}
+    for name in ("c-dcgan", "cbn-dcgan"):
+        assert all(few < many / 5 for few, many in zip(pairs[name], pairs["cgan"]))

@@ -15,6 +15,8 @@ from ganlib.runs import RunError, read_run, train_run
 from ganlib.sampling import fixed_z, generate, to_sheet
 from ganlib.training import LOGGED, TrainingConfig
 
+# Recipes whose training is still to be done; a name leaves this set when its run is recorded.
+AWAITED = {"cbn-cgan", "c-dcgan", "cbn-dcgan"}
 MEGABYTES = 40  # all recorded runs together; a clone should not take long
 
 
@@ -36,6 +38,9 @@ def test_recipes_are_table_1_in_all_but_the_named_differences():
         "gan-eps0.8": {"bn_eps": 0.8},
         "cgan": {"model": "cgan", "loss": "mse"},
         "cgan-linear-eps0.8": {"model": "cgan", "loss": "least-squares", "bn_eps": 0.8},
+        "cbn-cgan": {"model": "cbn-cgan", "n_epochs": 50},
+        "c-dcgan": {"model": "c-dcgan", "n_epochs": 50},
+        "cbn-dcgan": {"model": "cbn-dcgan", "n_epochs": 50},
     }
     assert (table_1["model"], table_1["loss"], table_1["dataset"]) == ("gan", "bce", "mnist")
     assert table_1["train_size"] is None and table_1["d_steps"] == 1
@@ -129,15 +134,19 @@ every_recorded_run = pytest.mark.parametrize("name", runs.recorded_names())
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_recorded(name):
-    assert name in runs.recorded_names(), f"make record makes it: python -m ganlib record {name}"
+    recorded = name in runs.recorded_names()
+    assert recorded != (name in AWAITED), (
+        f"python -m ganlib record {name} makes it; then AWAITED names it no more"
+    )
 
 
 @every_recorded_run
 def test_a_recorded_run_is_its_recipe_to_the_end(name):
     run = runs.find_run(name)
     assert replace(run.config, device="auto") == replace(RECIPES[name], device="auto")
-    assert run.epochs_done == run.config.n_epochs == 200
-    assert tuple(run.sample_epochs()) == runs.SAMPLE_EPOCHS
+    assert run.epochs_done == run.config.n_epochs
+    usual = {epoch for epoch in runs.SAMPLE_EPOCHS if epoch <= run.config.n_epochs}
+    assert run.sample_epochs() == sorted(usual | {run.config.n_epochs})
     assert run.made["seconds"] > 0 and run.made["device"] and run.made["torch"]
 
 
@@ -163,8 +172,9 @@ def test_recorded_losses_cover_every_iteration_and_keep_their_extremes(name):
     run = runs.find_run(name)
     history = run.losses()
     iterations_an_epoch = 938  # 60,000 images in batches of 64, the last one smaller
-    assert history.epoch_ends.tolist() == [iterations_an_epoch * k for k in range(1, 201)]
-    assert history.epochs.shape == (200, len(LOGGED), 6)
+    n_epochs = run.config.n_epochs
+    assert history.epoch_ends.tolist() == [iterations_an_epoch * k for k in range(1, n_epochs + 1)]
+    assert history.epochs.shape == (n_epochs, len(LOGGED), 6)
     assert history.values.isfinite().all() and history.epochs.isfinite().all()
     epoch_of = (history.iterations - 1) // iterations_an_epoch
     for column, logged in enumerate(LOGGED):

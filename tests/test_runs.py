@@ -147,6 +147,12 @@ def test_the_sheet_is_what_the_saved_generator_draws(finished):
     assert not np.array_equal(finished.sheet(0), finished.sheet(2))  # it learned something
 
 
+def test_a_run_says_how_it_was_made_and_names_an_extra_only_if_it_is_on(finished):
+    assert "bn_eps 1e-05, seed 0; " in str(finished)
+    other = replace(finished, config=tiny_config(finished.name, d_lr=0.0004, ema=0.999))
+    assert "bn_eps 1e-05, d_lr 0.0004, ema 0.999, seed 0; " in str(other)
+
+
 def test_the_generator_comes_in_evaluation_mode(finished):
     generator = finished.generator()
     assert not generator.training
@@ -200,6 +206,46 @@ def test_stopped_after_any_epoch_and_resumed_equals_uninterrupted(tmp_path, digi
         numbers = [epoch.number for epoch in train_run(folder, config, digits, resume=True)]
         assert numbers == list(range(stop + 1, 4))
         assert contents(folder) == contents(tmp_path / "whole")
+
+
+def test_a_run_with_every_extra_resumes_bit_for_bit_and_keeps_the_average(tmp_path, digits):
+    config = tiny_config("cbn-dcgan", n_epochs=2, ema=0.9, d_lr=0.0004)
+    finish(tmp_path / "whole", config, digits)
+    next(train_run(tmp_path / "stopped", config, digits))
+    finish(tmp_path / "stopped", config, digits)
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+    checkpoint = load_file(tmp_path / "whole" / "checkpoint.safetensors")
+    kept = load_file(tmp_path / "whole" / "generator.safetensors")
+    for name, value in kept.items():
+        assert torch.equal(value, checkpoint[f"average.{name}"])
+    assert any(not torch.equal(value, checkpoint[f"generator.{n}"]) for n, value in kept.items())
+    run = read_run(tmp_path / "whole")
+    drawn = generate(run.generator(), *fixed_z(config), run.conditional)
+    assert np.array_equal(run.sheet(2), to_sheet(drawn))
+
+
+def test_a_checkpoint_without_its_average_is_refused(tmp_path, digits):
+    config = tiny_config(n_epochs=2, ema=0.9)
+    next(train_run(tmp_path, config, digits))
+    path = tmp_path / "checkpoint.safetensors"
+    kept = {key: value for key, value in load_file(path).items() if "average" not in key}
+    save_file(kept, path)
+    with pytest.raises(RunError):
+        next(train_run(tmp_path, config, digits, resume=True))
+
+
+def test_a_run_from_before_the_extras_is_read_and_gone_on_with(copy, tmp_path, digits):
+    """Its config.json does not name them, and its checkpoint holds no average."""
+    path = copy / "config.json"
+    stored = json.loads(path.read_text())
+    for name in ("d_lr", "ema"):
+        del stored["config"][name]
+    path.write_text(json.dumps(stored))
+    assert read_run(copy).config == tiny_config(copy.name)
+    assert not [name for name in load_file(copy / "checkpoint.safetensors") if "average" in name]
+    finish(copy, tiny_config(copy.name, n_epochs=3), digits)
+    finish(tmp_path / "whole", tiny_config(copy.name, n_epochs=3), digits)
+    assert contents(copy) == contents(tmp_path / "whole")
 
 
 class Killed(BaseException):
@@ -298,6 +344,7 @@ def test_a_finished_run_can_go_on_for_more_epochs(copy, tmp_path, digits):
 def test_resuming_with_another_configuration_is_refused_by_name(copy, digits):
     before = contents(copy)
     changes = {"lr": 0.1, "seed": 7, "bn_eps": 0.8, "batch_size": 16, "train_size": 60}
+    changes |= {"ema": 0.9, "d_lr": 0.001}
     for name, value in changes.items():
         config = replace(tiny_config(copy.name), **{name: value})
         with pytest.raises(RunError, match=f"holds another run .{name} .*, not {value}"):

@@ -31,6 +31,7 @@ from ganlib.training import (
 )
 
 both_models = pytest.mark.parametrize("model", ["gan", "cgan"])
+matmul = getattr(torch.backends.mkldnn, "matmul", None)
 
 
 def small_config(**changes) -> TrainingConfig:
@@ -106,6 +107,8 @@ BAD_VALUES = {
     "seed": [-1, 2**63, 0.5, "0", None],
     "device": ["tpu", "", "gpu", None],
     "train_size": [1, 0, -5, 100.0, "all"],
+    "d_lr": [0, -0.1, 1.5, math.nan, math.inf, "fast"],
+    "ema": [-0.1, 1, 1.5, math.nan, "0.999", None],
 }
 
 
@@ -125,6 +128,8 @@ def test_a_bad_value_is_refused_by_name(name, value):
     [
         {"batch_size": 2, "img_size": 4, "latent_dim": 1, "n_epochs": 1, "sample_interval": 1},
         {"b1": 0, "b2": 0, "lr": 1, "bn_eps": 0.8},
+        {"d_lr": 1, "ema": 0.999},
+        {"d_lr": None, "ema": 0},
         {"seed": 2**63 - 1, "train_size": 2, "img_size": 256},
         *({"loss": loss} for loss in LOSSES),
         *({"device": device} for device in ("auto", "cpu", "cuda", "mps", "cuda:1")),
@@ -183,6 +188,12 @@ def test_start_gives_each_player_its_adam_of_table_1():
         assert len(group["params"]) == len(mine)
         assert all(one is other for one, other in zip(group["params"], mine))
     assert players.epoch == players.iteration == 0
+
+
+def test_two_timescales_give_d_a_learning_rate_of_its_own():
+    players = small_players("gan", small_config(lr=0.01, d_lr=0.04))
+    assert [group["lr"] for group in players.g_optimizer.param_groups] == [0.01]
+    assert [group["lr"] for group in players.d_optimizer.param_groups] == [0.04]
 
 
 # --- One step of each player ---------------------------------------------------------------------
@@ -449,6 +460,14 @@ def test_stopping_and_going_on_equals_never_stopping(model):
     assert same_tensors(players.discriminator.state_dict(), whole.discriminator.state_dict())
 
 
+@pytest.mark.skipif(not hasattr(matmul, "fp32_precision"), reason="this PyTorch has no setting")
+def test_the_setting_for_products_is_put_back_between_epochs():
+    before = matmul.fp32_precision
+    for _ in train(small_players("gan", small_config()), *small_images(), small_config()):
+        assert matmul.fp32_precision == before
+    assert matmul.fp32_precision == before
+
+
 def test_epoch_seeds_are_distinct_and_usable():
     seeds = [epoch_seed(seed, epoch) for seed in range(50) for epoch in range(201)]
     assert len(set(seeds)) == len(seeds)
@@ -470,6 +489,56 @@ def test_epochs_see_the_images_in_different_orders(monkeypatch):
     play("gan", small_config(), n=60)
     assert len(orders) == 3
     assert not any(torch.equal(a, b) for a, b in itertools.combinations(orders, 2))
+
+
+# --- The average of G's weights ------------------------------------------------------------------
+
+
+def test_without_an_average_g_itself_draws():
+    players = small_players("gan", small_config())
+    assert players.average is None and players.artist is players.generator
+
+
+@both_models
+def test_an_average_changes_neither_player_nor_their_losses(model):
+    """Whether it is on or off, the same numbers are drawn and the same steps are made."""
+    (off, off_log), (on, on_log) = (play(model, small_config(ema=ema)) for ema in (0, 0.9))
+    assert on.artist is on.average and not any(p.requires_grad for p in on.average.parameters())
+    for network in ("generator", "discriminator"):
+        one, other = (getattr(players, network).state_dict() for players in (off, on))
+        assert same_tensors(one, other)
+    assert all(torch.equal(a.losses, b.losses) for a, b in zip(off_log, on_log))
+
+
+def test_the_average_is_the_weighted_mean_of_every_iterations_weights():
+    config, visited = small_config(n_epochs=6, ema=0.6), []
+    players = small_players("gan", config)
+
+    def visit(players):
+        visited.append(copies(players.generator))
+
+    for _ in train(players, *small_images(), config, visit):
+        pass
+    expected = {name: torch.zeros_like(value) for name, value in visited[0].items()}
+    for iteration, state in enumerate(visited):  # from 0; at first the latest counts for more
+        decay = min(0.6, iteration / (iteration + 10))
+        for name, value in state.items():
+            expected[name] = decay * expected[name] + (1 - decay) * value
+    averaged = players.average.state_dict()
+    for name in dict(players.generator.named_parameters()):
+        torch.testing.assert_close(averaged[name], expected[name])
+        assert not torch.equal(averaged[name], visited[-1][name])
+    for name in ("layers.3.running_mean", "layers.3.running_var"):
+        torch.testing.assert_close(averaged[name], expected[name])
+
+
+def test_the_average_of_a_generator_that_stands_still_is_that_generator():
+    generator, _ = small_networks("gan")
+    average, _ = small_networks("gan", seed=1)
+    for iteration in range(3):  # the first takes the generator as it is
+        training.average_step(average, generator, 0.9, iteration)
+        for kept, latest in zip(average.parameters(), generator.parameters()):
+            torch.testing.assert_close(kept, latest)
 
 
 # --- What stops a training -----------------------------------------------------------------------
@@ -501,71 +570,3 @@ def test_a_last_batch_of_one_is_refused_before_anything_moves():
     assert same_tensors(players.generator.state_dict(), before)
     assert players.iteration == 0
     assert len(list(train(players, *small_images(18), config))) == 3  # by one more it works
-
-
-# --- Faster products on the CPU ------------------------------------------------------------------
-
-matmul = getattr(torch.backends.mkldnn, "matmul", None)
-needs_switch = pytest.mark.skipif(
-    not hasattr(matmul, "fp32_precision"), reason="this PyTorch has no such setting"
-)
-
-
-@pytest.fixture(params=["none", "ieee"])
-def before(request):
-    """A known setting to start from, whatever another test may have left."""
-    found = matmul.fp32_precision
-    matmul.fp32_precision = request.param
-    yield request.param
-    matmul.fp32_precision = found
-
-
-@needs_switch
-def test_the_product_setting_is_put_back(before):
-    with training.fast_float32_products():
-        pass
-    assert matmul.fp32_precision == before
-    with pytest.raises(KeyError), training.fast_float32_products():
-        raise KeyError
-    assert matmul.fp32_precision == before
-    config = small_config(n_epochs=2)
-    for _ in train(small_players("gan", config), *small_images(), config):
-        assert matmul.fp32_precision == before  # already between epochs
-    assert matmul.fp32_precision == before
-
-
-@needs_switch
-@pytest.mark.parametrize("exact", [True, False])
-def test_the_switch_is_thrown_only_if_products_stay_exact(monkeypatch, exact, before):
-    monkeypatch.setattr(training, "_products_are_exact", lambda: exact)
-    with training.fast_float32_products():
-        assert matmul.fp32_precision == ("bf16" if exact else before)
-    assert matmul.fp32_precision == before
-
-
-def test_products_keep_float32_precision_whatever_was_switched():
-    """In the shapes of every layer of the default networks, forward and backward."""
-    rng = torch.Generator().manual_seed(5)
-    sizes = itertools.pairwise((100, 128, 256, 512, 1024, 1024, 512, 256, 1))
-    with training.fast_float32_products():
-        for n_in, n_out in sizes:
-            x = torch.rand(64, n_in, generator=rng)
-            weight = torch.rand(n_out, n_in, generator=rng)
-            upstream = torch.rand(64, n_out, generator=rng)
-            for left, right in ((x, weight.T), (upstream, weight), (upstream.T, x)):
-                exact = left.double() @ right.double()
-                assert ((left @ right).double() / exact - 1).abs().max() < 1e-5
-
-
-def test_the_check_for_exact_products_notices_bfloat16(monkeypatch):
-    """What it must catch, made by hand: inputs rounded to bfloat16 before they are multiplied."""
-    assert training._products_are_exact()
-    exact = torch.Tensor.__matmul__
-
-    def rounded(left, right):
-        if left.dtype == torch.float32:
-            left, right = left.bfloat16().float(), right.bfloat16().float()
-        return exact(left, right)
-
-    monkeypatch.setattr(torch.Tensor, "__matmul__", rounded)
-    assert not training._products_are_exact()

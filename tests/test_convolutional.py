@@ -1,0 +1,171 @@
+"""The convolutional networks: their layers, how far each pixel reaches, and how they start."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from ganlib.convolutional import (
+    ConvolutionalDiscriminator,
+    ConvolutionalGenerator,
+    Unflatten,
+    convolutional_layers,
+)
+from ganlib.networks import MODELS, build, n_parameters
+
+CONVOLUTIONAL = [name for name in MODELS if name.endswith("dcgan")]
+every_model = pytest.mark.parametrize("model", CONVOLUTIONAL)
+
+
+def of_kind(network: nn.Module, *kinds: type) -> list[nn.Module]:
+    return [module for module in network.modules() if isinstance(module, kinds)]
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+# --- The generator -------------------------------------------------------------------------------
+
+
+@every_model
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("img_size", [8, 28, 32, 33])
+def test_images_have_the_shape_and_range_of_real_ones(model, training, img_size):
+    generator, _ = build(model, img_size=img_size)
+    labels = torch.arange(12) % 10
+    images = generator.train(training)(20 * noise(12, 100), labels)
+    assert images.shape == (12, 1, img_size, img_size)
+    assert images.min() >= -1 and images.max() <= 1 and images.std() > 0
+
+
+@pytest.mark.parametrize("img_size, sizes", [(32, [4, 8, 16, 32]), (28, [4, 7, 14, 28])])
+def test_maps_grow_twice_as_fine_and_thinner_to_the_image(img_size, sizes):
+    seen = []
+    layers = convolutional_layers(110, img_size, 1, (128, 64, 32), 1e-5)
+    for layer in of_kind(layers, nn.Unflatten, nn.Conv2d):
+        layer.register_forward_hook(lambda module, args, output: seen.append(output.shape[1:]))
+    layers(noise(2, 110))
+    assert seen == [(width, size, size) for width, size in zip((128, 64, 32, 1), sizes)]
+
+
+def test_every_image_pixel_depends_on_equally_many_values_of_the_last_maps():
+    """What a transposed convolution of 3 x 3 fails at: that is what prints checkerboards."""
+    ones = torch.ones(1, 1, 8, 8)
+    layers = convolutional_layers(4, 16, 1, (1,), 1e-5)
+    up, convolution = layers[-3], layers[-2]
+    transposed = nn.ConvTranspose2d(1, 1, 3, stride=2, padding=1, output_padding=1)
+    with torch.no_grad():
+        for layer in (convolution, transposed):
+            layer.weight.fill_(1), layer.bias.zero_()
+        even, uneven = convolution(up(ones)), transposed(ones)
+    inside = (..., slice(1, -1), slice(1, -1))
+    assert even.shape == uneven.shape
+    assert even[inside].unique().tolist() == [9]
+    assert uneven[inside].unique().tolist() == [1, 2, 4]
+
+
+def test_the_label_is_joined_to_the_noise():
+    generator, inputs = ConvolutionalGenerator(), []
+    generator.layers[0].register_forward_hook(lambda module, args, out: inputs.append(args[0]))
+    z, labels = noise(3, 100), torch.tensor([0, 9, 4])
+    generator(z, labels)
+    assert torch.equal(inputs[0], torch.cat([z, generator.embedding.weight[labels]], dim=1))
+
+
+def test_unflatten_gives_pytorchs_values():
+    x = noise(3, 24)
+    assert torch.equal(Unflatten(1, (4, 2, 3))(x), nn.Unflatten(1, (4, 2, 3))(x))
+
+
+# --- The discriminator ---------------------------------------------------------------------------
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("img_size", [8, 28, 32])
+@pytest.mark.parametrize("projection", [True, False])
+def test_scores_are_raw_one_an_image_and_hear_of_the_label(img_size, projection):
+    network = ConvolutionalDiscriminator(img_size, projection=projection).eval()
+    for parameter in network.parameters():  # as after some training: no score near zero
+        parameter.mul_(5)
+    images = noise(1, 1, img_size, img_size).expand(10, -1, -1, -1)
+    scores = []
+    for bias in (100, -100):
+        network.score.bias.fill_(bias)
+        scores.append(network(images, torch.arange(10)))
+    high, low = scores
+    assert high.shape == low.shape == (10, 1) and high.min() > 1 and low.max() < 0
+    torch.testing.assert_close(high - low, torch.full((10, 1), 200.0))
+    assert len(low.unique()) == 10
+
+
+@torch.no_grad()
+def test_projection_is_a_linear_score_of_each_class():
+    """The same features, scored with the shared weights plus the class's own."""
+    network = ConvolutionalDiscriminator().eval()
+    images, labels = noise(10, 1, 32, 32), torch.arange(10)
+    features = network.layers(images)
+    weights = network.score.weight + network.embedding.weight
+    expected = torch.stack([f @ w for f, w in zip(features, weights)]) + network.score.bias
+    torch.testing.assert_close(network(images, labels), expected.unsqueeze(1))
+
+
+@torch.no_grad()
+def test_without_projection_the_label_is_one_more_channel():
+    network, inputs = ConvolutionalDiscriminator(projection=False).eval(), []
+    network.layers[0].register_forward_hook(lambda module, args, out: inputs.append(args[0]))
+    images, labels = noise(2, 1, 32, 32), torch.tensor([3, 7])
+    network(images, labels)
+    assert torch.equal(inputs[0][:, :1], images)
+    assert torch.equal(inputs[0][:, 1].flatten(1), network.embedding.weight[labels])
+
+
+@torch.no_grad()
+def test_images_of_a_batch_do_not_mix():
+    """D takes real and fake images in one pass: no image's score may hang on another's."""
+    network = ConvolutionalDiscriminator().eval()
+    images, labels = noise(6, 1, 32, 32), torch.arange(6)
+    alone = torch.cat([network(images[i : i + 1], labels[i : i + 1]) for i in range(6)])
+    torch.testing.assert_close(network(images, labels), alone)
+
+
+@every_model
+def test_an_image_too_small_to_halve_is_refused_in_one_line(model):
+    with pytest.raises(ValueError, match="img_size must be at least 8 .*, not 7") as caught:
+        build(model, img_size=7)
+    assert "\n" not in str(caught.value)
+
+
+# --- Both ----------------------------------------------------------------------------------------
+
+
+@every_model
+def test_dcgans_start(model):
+    """Weights of every layer from N(0, 0.02): within five standard errors of both. Biases 0."""
+    for network in build(model):
+        for layer in of_kind(network, nn.Linear, nn.Conv2d):
+            n, weight = layer.weight.numel(), layer.weight.detach()
+            assert abs(float(weight.mean())) < 5 * 0.02 / n**0.5
+            assert abs(float(weight.std()) / 0.02 - 1) < 5 / (2 * n) ** 0.5
+            assert layer.bias is None or not layer.bias.any()
+
+
+@every_model
+def test_a_bias_only_where_no_normalisation_follows(model):
+    generator, discriminator = build(model)
+    with_bias = [layer.bias is not None for layer in of_kind(generator, nn.Linear, nn.Conv2d)]
+    assert with_bias == [False, False, False, True]
+    assert all(layer.bias is not None for layer in of_kind(discriminator, nn.Conv2d))
+
+
+def test_parameter_counts():
+    """3 x 3 up and 4 x 4 down; the counts in closed form."""
+    up, down = (128, 64, 32, 1), (1, 32, 64, 128)
+    kernels = sum(9 * a * b for a, b in itertools.pairwise(up))
+    joined = 10 * 10 + 110 * 2048 + kernels + 1 + 2 * (128 + 64 + 32)
+    assert n_parameters(ConvolutionalGenerator()) == joined
+    generator, discriminator = build("cbn-dcgan")
+    assert n_parameters(generator) == 100 * 2048 + kernels + 1 + 10 * 2 * (128 + 64 + 32)
+    kernels = sum(16 * a * b + b for a, b in itertools.pairwise(down))
+    assert n_parameters(discriminator) == kernels + 2048 + 1 + 10 * 2048
