@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -186,7 +187,7 @@ def frames(run: Run, epochs: Sequence[int], n_rows: int = 6) -> Iterator[np.ndar
     All frames of all runs are of one size.
     """
     figure, (left, right) = _figure(7.6, 2.5, 1, 2, width_ratios=(1.35, 1))
-    figure.set_dpi(110)
+    canvas = FigureCanvasAgg(figure)
     _draw_losses(right, run.losses())
     right.set(xlim=(0, run.epochs_done), ylim=(0, None), xlabel="epoch", ylabel="loss")
     right.tick_params(labelsize=8)
@@ -198,8 +199,8 @@ def frames(run: Run, epochs: Sequence[int], n_rows: int = 6) -> Iterator[np.ndar
         left.set_title(f"{run.name}, epoch {epoch}", fontsize=10)
         left.set_xlabel(_measures_in_words(measured.get(epoch)), fontsize=8.5)
         cursor.set_xdata([epoch, epoch])
-        figure.canvas.draw()
-        yield np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+        canvas.draw()
+        yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def _measures_in_words(measured: dict | None) -> str:

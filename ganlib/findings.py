@@ -215,39 +215,50 @@ def effects_table(results: dict, epoch: int | None = None) -> Table:
     return Table(header, rows, f"epoch {epoch}; mean of the seeds' differences [95 % interval]")
 
 
+def sentences(results: dict, measure: Measure = COVERAGE) -> list[str]:
+    """Each factor's effect in a sentence: on average, and where it is least and greatest."""
+    lines = []
+    for factor in FACTORS:
+        average = analysis.effect(results, factor, measure, last_epoch(results))
+        line = f"{_CHANGES[factor].capitalize()}: {measure.title} {average} on average"
+        found = analysis.simple_effects(results, factor, measure, last_epoch(results))
+        if found:
+            order = sorted(found, key=lambda name: found[name].mean)
+            ends = (f"{found[name]} at {name}" for name in (order[0], order[-1]))
+            line += "; from " + " to ".join(ends)
+        lines.append(line + ".")
+    return lines
+
+
 def steps_table(results: dict) -> Table:
-    """The step from the paper's GAN to its CGAN, which changes label and loss, and each alone."""
+    """The step from the paper's GAN to its CGAN, and what it is made of, each change alone.
+
+    Label and loss change in that step, and the discriminator: its last rows give each model the
+    other's.
+    """
     rows, gan = [], {"conditioning": "none", "loss": "bce"}
+    cgan = {"conditioning": "label", "loss": "mse"}
     for eps in FACTORS["bn_eps"]:
         for words, change in (
-            ("label and MSE together", {"conditioning": "label", "loss": "mse"}),
+            ("the whole step, label and MSE", cgan),
             ("the label alone", {"conditioning": "label"}),
             ("MSE alone", {"loss": "mse"}),
         ):
             before = gan | {"bn_eps": eps}
-            shown = _contrasts(results, before, before | change)
-            rows.append((f"eps {eps:g}: {words}", str(shown[0].n), *map(str, shown)))
+            rows.append(_step(results, f"{words}; eps {eps:g}", before, before | change))
+    for words, cell in (("GAN", gan), ("CGAN", cgan)):
+        before = cell | {"bn_eps": FACTORS["bn_eps"][0]}
+        name = f"{words} with the other's D; eps {before['bn_eps']:g}"
+        rows.append(_step(results, name, before, before | {"discriminator": "swapped"}))
     header = ("change", "seeds", *(measure.title for measure in _JUDGED))
-    return Table(header, rows, f"epoch {last_epoch(results)}; from no label and BCE")
+    return Table(header, rows, f"epoch {last_epoch(results)}; from no label and BCE, at first")
 
 
-def _contrasts(results: dict, before: dict, after: dict) -> list[Estimate]:
+def _step(results: dict, name: str, before: dict, after: dict) -> tuple[str, ...]:
     epoch = last_epoch(results)
     pairs = [analysis.contrast(results, before, after, m, epoch) for m in _JUDGED]
-    return [analysis.estimate(p.values(), m.ratio) for p, m in zip(pairs, _JUDGED)]
-
-
-def swap_table(results: dict) -> Table:
-    """What each model's other discriminator changes, where the paper's two models stand."""
-    rows = []
-    for condition, loss in (("none", "bce"), ("label", "mse")):
-        cell = {"conditioning": condition, "loss": loss, "bn_eps": FACTORS["bn_eps"][0]}
-        after = cell | {"discriminator": "swapped"}
-        shown = _contrasts(results, cell, after)
-        name = analysis.cell_name(*cell.values())
-        rows.append((name, str(shown[0].n), *map(str, shown)))
-    header = ("cell", "seeds", *(measure.title for measure in _JUDGED))
-    return Table(header, rows, "the other model's discriminator, where there was its own")
+    shown = [analysis.estimate(pair.values(), m.ratio) for pair, m in zip(pairs, _JUDGED)]
+    return (name, str(shown[0].n), *map(str, shown))
 
 
 def range_table(results: dict) -> Table:
