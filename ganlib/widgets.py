@@ -13,6 +13,7 @@ from IPython.display import Markdown, display
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ganlib.curves import frames, palette_png
 from ganlib.data import DigitImages
 from ganlib.plotting import live_training, mosaic
 from ganlib.runs import Run
@@ -90,6 +91,26 @@ def digit_and_epoch_sliders(run: Run, digit: int = 3) -> ipywidgets.Widget:
         by_digit = run.samples(epoch).unflatten(0, (10, 10)).transpose(0, 1)
         inner.append(_stack([_picture(mine, 10) for mine in by_digit], digits))
     return ipywidgets.VBox([digits, when, _stack(inner, when)])
+
+
+def run_and_epoch_sliders(runs: Sequence[Run]) -> ipywidgets.Widget:
+    """Pick a run and an epoch: samples, the losses with a cursor, and the measures move together.
+
+    The epochs are those whose samples all of ``runs`` kept.
+    """
+    epochs = sorted(set.intersection(*(set(run.sample_epochs()) for run in runs)))
+    which = _slider([run.name for run in runs], "run", 0)
+    when = _slider([str(epoch) for epoch in epochs], "epoch", len(epochs) - 1)
+    inner = []
+    for run in runs:
+        pictures = []
+        for frame in frames(run, epochs):
+            picture = ipywidgets.Image(value=palette_png(frame), format="png")
+            picture.layout.max_width = "100%"
+            picture.add_class("smooth")  # text, unlike digits, is not to be shown as pixels
+            pictures.append(picture)
+        inner.append(_stack(pictures, when))
+    return ipywidgets.VBox([which, when, _stack(inner, which)])
 
 
 # --- Training, watched ---------------------------------------------------------------------------

@@ -1,0 +1,222 @@
+"""Figures of losses: beside the paper's, beside measures of the images, and on a line."""
+
+import io
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from ganlib import analysis, densities
+from ganlib.analysis import COVERAGE, FRECHET
+from ganlib.history import LossHistory
+from ganlib.losses import BCE, MSE, bce_generator, mse_generator, saturating_generator
+from ganlib.plotting import D_ORANGE, G_BLUE, INK, _draw_grid, _figure
+from ganlib.runs import Run
+from ganlib.tables import Table
+
+_PLAYERS = (("d_loss", "discriminator", D_ORANGE, "-"), ("g_loss", "generator", G_BLUE, "--"))
+_EPOCH_TICKS = (1, 5, 25, 100)
+_GREEN, _GREY = "#1b7f5c", "#8f8f8f"
+
+
+# --- Fig. 8 and Fig. 9 ---------------------------------------------------------------------------
+
+
+def _paper_range(run: Run) -> tuple[str, tuple[float, float]]:
+    """The paper's figure that a run answers to, and its range."""
+    return list(analysis.PAPER_RANGES.items())[run.conditional]
+
+
+def _draw_losses(axes: Axes, history: LossHistory) -> None:
+    """Both losses by epoch: mean, 90 % of the iterations (dark), all of them (light)."""
+    epochs = np.arange(1, len(history.epochs) + 1)
+    for column, name, colour, line in _PLAYERS:
+        for low, high, alpha in (("min", "max", 0.15), ("p05", "p95", 0.3)):
+            band = history.epoch(column, low), history.epoch(column, high)
+            axes.fill_between(epochs, *band, color=colour, alpha=alpha, lw=0)
+        axes.plot(epochs, history.epoch(column), line, color=colour, lw=1.4, label=name)
+
+
+def recorded_losses(runs: Sequence[Run]) -> Figure:
+    """Fig. 8 and Fig. 9 for each of four runs, two in a row; dotted: the paper's extremes."""
+    figure, axes = _figure(9.5, 5.6, 2, 2)
+    for place, run in zip(axes.flat, runs):
+        _draw_losses(place, run.losses())
+        name, ends = _paper_range(run)
+        for end in ends:
+            place.axhline(end, color=INK, lw=1, ls=":")
+        place.annotate(f"the paper's {name}: {ends[0]} to {ends[1]}", (200, ends[1]), ha="right",
+                       va="bottom", fontsize=8)  # fmt: skip
+        place.set(title=f"{run.name} ({run.config.loss})", xlabel="epoch", ylabel="loss")
+        place.set(xlim=(1, 200), ylim=(0, None))
+    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left")
+    return figure
+
+
+def ranges_table(runs: Sequence[Run]) -> Table:
+    """Both losses' range in each run under each logging rule."""
+    rules = analysis.LOGGING_RULES
+    rows = []
+    for run in runs:
+        found = analysis.recorded_ranges(run)
+        shown = [f"{found[rule][0]:.2f} to {found[rule][1]:.2f}" for rule in rules]
+        rows.append((run.name, run.config.loss, *shown))
+    said = "; ".join(f"{n}: {low} to {high}" for n, (low, high) in analysis.PAPER_RANGES.items())
+    return Table(("run", "loss", *rules), rows, f"the paper, rule not said: {said}")
+
+
+def resemblance_table(runs: Sequence[Run]) -> Table:
+    """For each of the paper's figures, by what factor each run's range misses its worse end."""
+    rules, rows = analysis.LOGGING_RULES, []
+    for figure, ends in analysis.PAPER_RANGES.items():
+        for run in runs:
+            found = analysis.recorded_ranges(run)
+            shown = [f"× {analysis.resemblance(found[rule], ends):.1f}" for rule in rules]
+            rows.append((figure, run.name, *shown))
+    caption = "how far the worse of both ends is from the paper's; × 1.0 would be the same range"
+    return Table(("the paper's", "run", *rules), rows, caption)
+
+
+# --- On a line -----------------------------------------------------------------------------------
+
+
+def discriminators_on_a_line(real: Tensor, fake: Tensor, trained: dict[str, Tensor]) -> Figure:
+    """Two densities, and D between them: the closed form and trained ones, as probabilities."""
+    figure, (left, right) = _figure(9, 3.0, 1, 2)
+    x = densities.GRID
+    for density, name, colour in ((real, "real, p(x)", INK), (fake, "generated, q(x)", G_BLUE)):
+        left.fill_between(x, density, color=colour, alpha=0.25, lw=0)
+        left.plot(x, density, color=colour, label=name)
+    best = densities.optimal_discriminator(real, fake)
+    right.plot(x, best, color=INK, lw=4, alpha=0.25, label="closed form")
+    for (name, scores), line in zip(trained.items(), ("-", "--")):
+        right.plot(x, torch.sigmoid(scores), line, color=D_ORANGE, lw=1.3, label=f"trained, {name}")
+    right.axhline(0.5, color=INK, lw=0.8, ls=":")
+    left.set(title="two densities", xlabel="x", ylabel="density", xlim=(-4.5, 4.5))
+    right.set(title="the best discriminator", xlabel="x", ylabel="D(x)", xlim=(-4.5, 4.5))
+    right.set_ylim(-0.03, 1.25)
+    left.legend(frameon=False, fontsize=8.5, loc="upper right")
+    right.legend(frameon=False, fontsize=8.5, loc="upper center", ncols=3)
+    return figure
+
+
+def two_failures(real: Tensor, failures: dict[str, Tensor]) -> Figure:
+    """Generators that fail in different ways, each with the lowest L_D that D could reach."""
+    figure, axes = _figure(9, 2.6, 1, len(failures), sharey=True)
+    x = densities.GRID
+    for place, (name, fake) in zip(axes, failures.items()):
+        place.plot(x, real, color=INK, lw=1, label="real")
+        place.fill_between(x, fake, color=G_BLUE, alpha=0.3, lw=0)
+        place.plot(x, fake, color=G_BLUE, label="generated")
+        bce = densities.lowest_loss(real, fake, BCE)
+        place.set(title=f"{name}: best D has BCE loss {bce:.3f}", xlabel="x", xlim=(-5, 5))
+    axes[0].set_ylabel("density")
+    axes[0].legend(frameon=False, fontsize=8.5, loc="upper left")
+    return figure
+
+
+def losses_and_pulls() -> Figure:
+    """A generator at N(d, 1), data at N(0, 1), D at its best: D's loss, and the pull on G, by d."""
+    figure, (left, right) = _figure(9, 3.1, 1, 2)
+    distances = np.linspace(0.01, 6, 40)
+    real = densities.mixture([0.0], 1.0)
+    for loss, name, line in ((BCE, "BCE, Eq. 6", "-"), (MSE, "MSE, Eq. 11", "--")):
+        fakes = (densities.mixture([float(d)], 1.0) for d in distances)
+        lowest = [densities.lowest_loss(real, fake, loss) for fake in fakes]
+        left.plot(distances, lowest, line, color=D_ORANGE, label=name)
+    for loss, name, colour, line in (
+        (bce_generator, "Eq. 3, −log D", G_BLUE, "-"),
+        (saturating_generator, "Eq. 1, log(1 − D)", _GREY, "--"),
+        (mse_generator, "Eq. 7, (D − 1)²", G_BLUE, ":"),
+    ):
+        pulls = [densities.pull(float(d), loss) for d in distances]
+        right.plot(distances, pulls, line, color=colour, label=name)
+    left.set(title="the best D's loss", ylabel="L_D", ylim=(0, 0.75))
+    right.set(title="the pull on the generator", ylabel="size of the gradient", ylim=(0, 3))
+    for place in (left, right):
+        place.set_xlabel("distance d of generated from real")
+        place.legend(frameon=False, fontsize=9)
+    return figure
+
+
+# --- Losses beside images ------------------------------------------------------------------------
+
+
+def losses_beside_measures(runs: Sequence[Run], floor: dict) -> Figure:
+    """For each run, by epoch: both losses, and below them what the images are worth."""
+    figure, axes = _figure(9.5, 5.8, 3, len(runs), sharex=True, sharey="row")
+    for run, (top, middle, bottom) in zip(runs, axes.T):
+        history, measured = run.losses(), run.metrics()
+        epochs = np.arange(1, len(history.epochs) + 1)
+        for column, name, colour, line in _PLAYERS:
+            top.plot(epochs, history.epoch(column), line, color=colour, label=name)
+        top.set_title(f"{run.name}\n({run.config.loss})", fontsize=10)
+        for place, measure in ((middle, COVERAGE), (bottom, FRECHET)):
+            values = [measured[epoch][measure.key] for epoch in measured]
+            place.plot(list(measured), values, "o-", color=_GREEN, ms=3.5)
+            place.axhline(floor[measure.key], color=INK, lw=0.8, ls="--")
+        middle.set_ylim(0, 1)
+        bottom.set(yscale="log", xscale="log", xlabel="epoch")
+        bottom.set_xticks(_EPOCH_TICKS, [str(tick) for tick in _EPOCH_TICKS])
+        bottom.minorticks_off()
+    for place, name in zip(axes[:, 0], ("loss, mean", "coverage", "Fréchet distance")):
+        place.set_ylabel(name)
+    axes[1, 0].annotate("real images", (1, floor["coverage"]), fontsize=8, va="top")
+    axes[0, 0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+_SHOWN = (  # under each frame: key, words, form
+    ("classes", "digits found", "{}"),
+    ("accuracy", "drawn as asked", "{:.0%}"),
+    ("coverage", "coverage", "{:.2f}"),
+    ("recall", "recall", "{:.2f}"),
+    ("precision", "precision", "{:.2f}"),
+    ("frechet", "Fréchet distance", "{:.1f}"),
+)
+
+
+def frames(run: Run, epochs: Sequence[int], n_rows: int = 6) -> Iterator[np.ndarray]:
+    """A picture for each epoch: samples, the losses with a cursor at it, measures; (H, W, 3) uint8.
+
+    All frames of all runs are of one size.
+    """
+    figure, (left, right) = _figure(7.6, 2.5, 1, 2, width_ratios=(1.35, 1))
+    canvas = FigureCanvasAgg(figure)
+    _draw_losses(right, run.losses())
+    right.set(xlim=(0, run.epochs_done), ylim=(0, None), xlabel="epoch", ylabel="loss")
+    right.tick_params(labelsize=8)
+    cursor = right.axvline(0, color=INK, lw=1.5)
+    measured = run.metrics()
+    for epoch in epochs:
+        left.clear()
+        _draw_grid(left, run.samples(epoch)[: 10 * n_rows], 10)
+        left.set_title(f"{run.name}, epoch {epoch}", fontsize=10)
+        left.set_xlabel(_measures_in_words(measured.get(epoch)), fontsize=8.5)
+        cursor.set_xdata([epoch, epoch])
+        canvas.draw()
+        yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _measures_in_words(measured: dict | None) -> str:
+    """Two lines of measures; the same height whether or not the epoch was measured."""
+    if measured is None:
+        return "not measured\n"
+    words = [f"{name} {form.format(measured[key])}" for key, name, form in _SHOWN
+             if measured[key] is not None]  # fmt: skip
+    half = len(words) // 2
+    return " · ".join(words[:half]) + "\n" + " · ".join(words[half:])
+
+
+def palette_png(picture: np.ndarray, n_colours: int = 48) -> bytes:
+    """A colour picture (H, W, 3) uint8 as the bytes of a small PNG file with a palette."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).quantize(n_colours, dither=Image.Dither.NONE).save(
+        buffer, "PNG", optimize=True
+    )
+    return buffer.getvalue()

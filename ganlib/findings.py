@@ -1,0 +1,282 @@
+"""Tables and figures of the experiment: its cells at one glance, its effects, the ledger."""
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
+
+from ganlib import analysis
+from ganlib.analysis import COVERAGE, ENOUGH, FACTORS, FRECHET, PRECISION, RECALL, Estimate, Measure
+from ganlib.experiment import LOSSES, RESULTS
+from ganlib.ledger import verdicts
+from ganlib.plotting import INK, _draw_grid, _figure
+from ganlib.sampling import SHEET, from_sheet
+from ganlib.tables import Table
+
+# One look for a cell in every figure: the colour says the label, the line says the eps.
+GREEN, GREY = "#1b7f5c", "#8f8f8f"
+_COLOURS = {"none": GREY, "label": GREEN}
+_LINES = {1e-5: "-", 0.8: ":"}
+_CHANGES = {
+    "conditioning": "a label, where there was none",
+    "loss": "MSE, where there was BCE",
+    "bn_eps": "eps 0.8, where there was 1e-05",
+}
+_JUDGED = (COVERAGE, RECALL, PRECISION, FRECHET)  # of every effect
+
+
+def last_epoch(results: dict) -> int:
+    """The epoch that ends every run of the experiment."""
+    return results["protocol"]["n_epochs"]
+
+
+# --- What a measure says of real images ----------------------------------------------------------
+
+
+def floors(results: dict) -> Figure:
+    """What real training images score against the test images, by how many are measured."""
+    shown = (COVERAGE, RECALL, PRECISION, FRECHET)
+    figure, axes = _figure(9, 2.5, 1, len(shown))
+    counts = sorted(results["floor_by_count"], key=int)
+    for place, measure in zip(axes, shown):
+        values = [results["floor_by_count"][n][measure.key] for n in counts]
+        place.plot([int(n) for n in counts], values, "o-", color=INK, ms=4, lw=1.2)
+        place.set(xscale="log", xlabel="images", title=measure.title)
+        place.set_xticks([200, 1000, 10_000], ["200", "1,000", "10,000"])
+        place.minorticks_off()
+        place.set_ylim(0, 1.05 if not measure.ratio else None)
+    return figure
+
+
+# --- The cells -----------------------------------------------------------------------------------
+
+
+def gallery(results: dict, seed: int = 0, n_rows: int = 5, folder: Path | None = None) -> Figure:
+    """Samples of every cell at the last epoch: losses across, label and eps down."""
+    folder = folder or RESULTS.with_suffix("")
+    rows = [(c, eps) for eps, c in product(FACTORS["bn_eps"], FACTORS["conditioning"])]
+    figure, axes = _figure(9, 7.0, len(rows), len(LOSSES))
+    for (down, (condition, eps)), (across, loss) in product(enumerate(rows), enumerate(LOSSES)):
+        place = axes[down, across]
+        path = folder / f"{condition}-{loss}-eps{eps:g}-seed{seed}.png"
+        if path.is_file():
+            sheet = np.array(Image.open(path))
+            images = from_sheet(sheet, sheet.shape[0] // SHEET)
+            _draw_grid(place, images[: SHEET * n_rows], SHEET)
+        else:
+            place.annotate("not run yet", (0.5, 0.5), xycoords="axes fraction", ha="center")
+            place.set(xticks=[], yticks=[])
+        if down == 0:
+            place.set_title(loss)
+        if across == 0:
+            place.set_ylabel(f"{'label' if condition == 'label' else 'no label'}\neps {eps:g}")
+    return figure
+
+
+def courses(results: dict, measures: Sequence[Measure] = (COVERAGE, FRECHET)) -> Figure:
+    """Measures by epoch: one column for each loss, a thin line for each run, a thick mean."""
+    epochs = results["protocol"]["epochs"]
+    size = 9, 2.5 * len(measures) + 0.5
+    figure, axes = _figure(*size, len(measures), len(LOSSES), sharex=True, sharey="row")
+    for key, runs in analysis.cells(results).items():
+        condition, loss, eps, discriminator = key
+        if discriminator != "own":
+            continue
+        for row, measure in enumerate(measures):
+            place = axes[row, LOSSES.index(loss)]
+            values = np.array([[measure(run, epoch) for epoch in epochs] for run in runs])
+            look = {"color": _COLOURS[condition], "ls": _LINES[eps]}
+            place.plot(epochs, values.T, lw=0.7, alpha=0.6, **look)
+            place.plot(epochs, values.mean(axis=0), lw=2.2, **look)
+    for row, measure in enumerate(measures):
+        for place in axes[row]:
+            floor = results["floor"][measure.key]
+            place.axhline(floor, color=INK, lw=0.8, ls="--")
+            if measure.ratio:
+                place.set_yscale("log")
+        axes[row, 0].set_ylabel(measure.title)
+        axes[row, 0].annotate("real", (epochs[0], floor), va="bottom", fontsize=8)
+    for place, loss in zip(axes[0], LOSSES):
+        place.set_title(loss)
+    for place in axes[-1]:
+        place.set_xlabel("epoch")
+    handles = [
+        Line2D([], [], color=_COLOURS[c], ls=_LINES[e], lw=2, label=f"{words}, eps {e:g}")
+        for (c, words), e in product((("none", "no label"), ("label", "label")), _LINES)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def cells_table(results: dict, epoch: int | None = None) -> Table:
+    """Every cell: mean and, over at least two seeds, standard deviation of each measure."""
+    epoch = epoch or last_epoch(results)
+    measures = analysis.IN_TABLES
+    rows = []
+    for key, runs in analysis.cells(results).items():
+        shown = []
+        for measure in measures:
+            values = [v for run in runs if (v := measure(run, epoch)) is not None]
+            shown.append(_mean_and_spread(values, measure))
+        rows.append((analysis.cell_name(*key), str(len(runs)), *shown))
+    floor = [_shown(results["floor"][m.key], m) for m in measures]
+    rows.append(("real training images", "", *floor))
+    header = ("cell", "seeds", *(measure.title for measure in measures))
+    return Table(header, rows, f"epoch {epoch}; mean ± standard deviation over seeds")
+
+
+def _shown(value: float | None, measure: Measure) -> str:
+    return "" if value is None else measure.form.format(value)
+
+
+def _mean_and_spread(values: Sequence[float], measure: Measure) -> str:
+    if not values:
+        return ""
+    mean = measure.form.format(np.mean(values))
+    return f"{mean} ± {measure.form.format(np.std(values, ddof=1))}" if len(values) > 1 else mean
+
+
+# --- The effects ---------------------------------------------------------------------------------
+
+
+def _with_simple_effects(results, factor, measure, epoch) -> dict[str, Estimate]:
+    main = {"on average": analysis.effect(results, factor, measure, epoch)}
+    return main | {
+        f"at {name}": found
+        for name, found in analysis.simple_effects(results, factor, measure, epoch).items()
+    }
+
+
+def effects(results: dict, epoch: int | None = None) -> Figure:
+    """Each factor's effect on each measure: the mean over all settings, then in each setting.
+
+    Bars are 95 % intervals over seeds; a hollow dot is a single seed, which has none.
+    """
+    epoch = epoch or last_epoch(results)
+    found = {
+        (factor, measure): _with_simple_effects(results, factor, measure, epoch)
+        for factor, measure in product(FACTORS, _JUDGED)
+    }
+    heights = [max(1, len(found[factor, COVERAGE])) for factor in FACTORS]
+    size = 9.5, 0.26 * sum(heights) + 1.6
+    options = {"sharex": "col", "height_ratios": heights}
+    figure, axes = _figure(*size, len(FACTORS), len(_JUDGED), **options)
+    for (row, factor), (column, measure) in product(enumerate(FACTORS), enumerate(_JUDGED)):
+        place = axes[row, column]
+        _forest(place, found[factor, measure], measure)
+        place.set_yticks(range(heights[row]), found[factor, measure] if column == 0 else [])
+        if column == 0:
+            place.set_title(_CHANGES[factor], loc="left", weight="bold", fontsize=9.5)
+        if row == len(FACTORS) - 1:
+            place.set_xlabel(measure.title + (", factor" if measure.ratio else ", difference"))
+    return figure
+
+
+def _forest(place: Axes, found: dict[str, Estimate], measure: Measure) -> None:
+    """Dots and intervals, the first line being the mean over the others."""
+    for line, one in enumerate(found.values()):
+        if one.n == 0:
+            continue
+        colour = INK if line == 0 else "#6f6f6f"
+        fill = colour if one.n >= ENOUGH else "white"
+        size = 6 if line == 0 else 4
+        if one.n >= ENOUGH:
+            low, high = one.low, one.high
+            place.plot([low, high], [line, line], color=colour, lw=2.2 if line == 0 else 1.2)
+        place.plot(one.mean, line, "o", color=colour, mfc=fill, ms=size)
+    place.axvline(float(measure.ratio), color=INK, lw=0.8, ls="--")
+    place.set_ylim(len(found) - 0.5, -0.5)
+    place.tick_params(axis="y", length=0, labelsize=8)
+    place.grid(axis="y", visible=False)
+    if measure.ratio:
+        place.set(xscale="log")
+        place.set_xlim(0.005, 200)
+        place.set_xticks([0.01, 1, 100], ["× 0.01", "× 1", "× 100"])
+    else:
+        place.set_xlim(-1, 1)
+
+
+def effects_table(results: dict, epoch: int | None = None) -> Table:
+    """The figure's numbers: mean and 95 % interval of each effect, by factor and setting."""
+    epoch = epoch or last_epoch(results)
+    rows = []
+    for factor in FACTORS:
+        columns = [_with_simple_effects(results, factor, m, epoch) for m in _JUDGED]
+        counts = [f"{found.n}" for found in columns[0].values()]
+        for line, name in enumerate(columns[0]):
+            shown = [str(list(column.values())[line]) for column in columns]
+            rows.append((_CHANGES[factor] if line == 0 else f"  {name}", counts[line], *shown))
+    header = ("change", "seeds", *(measure.title for measure in _JUDGED))
+    return Table(header, rows, f"epoch {epoch}; mean of the seeds' differences [95 % interval]")
+
+
+def sentences(results: dict, measure: Measure = COVERAGE) -> list[str]:
+    """Each factor's effect in a sentence: on average, and where it is least and greatest."""
+    lines = []
+    for factor in FACTORS:
+        average = analysis.effect(results, factor, measure, last_epoch(results))
+        line = f"{_CHANGES[factor].capitalize()}: {measure.title} {average} on average"
+        found = analysis.simple_effects(results, factor, measure, last_epoch(results))
+        if found:
+            order = sorted(found, key=lambda name: found[name].mean)
+            ends = (f"{found[name]} at {name}" for name in (order[0], order[-1]))
+            line += "; from " + " to ".join(ends)
+        lines.append(line + ".")
+    return lines
+
+
+def steps_table(results: dict) -> Table:
+    """The step from the paper's GAN to its CGAN, and what it is made of, each change alone.
+
+    Label and loss change in that step, and the discriminator: its last rows give each model the
+    other's.
+    """
+    rows, gan = [], {"conditioning": "none", "loss": "bce"}
+    cgan = {"conditioning": "label", "loss": "mse"}
+    for eps in FACTORS["bn_eps"]:
+        for words, change in (
+            ("the whole step, label and MSE", cgan),
+            ("the label alone", {"conditioning": "label"}),
+            ("MSE alone", {"loss": "mse"}),
+        ):
+            before = gan | {"bn_eps": eps}
+            rows.append(_step(results, f"{words}; eps {eps:g}", before, before | change))
+    for words, cell in (("GAN", gan), ("CGAN", cgan)):
+        before = cell | {"bn_eps": FACTORS["bn_eps"][0]}
+        name = f"{words} with the other's D; eps {before['bn_eps']:g}"
+        rows.append(_step(results, name, before, before | {"discriminator": "swapped"}))
+    header = ("change", "seeds", *(measure.title for measure in _JUDGED))
+    return Table(header, rows, f"epoch {last_epoch(results)}; from no label and BCE, at first")
+
+
+def _step(results: dict, name: str, before: dict, after: dict) -> tuple[str, ...]:
+    epoch = last_epoch(results)
+    pairs = [analysis.contrast(results, before, after, m, epoch) for m in _JUDGED]
+    shown = [analysis.estimate(pair.values(), m.ratio) for pair, m in zip(pairs, _JUDGED)]
+    return (name, str(shown[0].n), *map(str, shown))
+
+
+def range_table(results: dict) -> Table:
+    """How wide each cell's losses range under each logging rule, mean over its seeds."""
+    rows = []
+    for key, runs in analysis.cells(results).items():
+        shown = []
+        for rule in analysis.LOGGING_RULES:
+            low, high = np.mean([analysis.loss_range(run["losses"], rule) for run in runs], axis=0)
+            shown.append(f"{low:.2f} to {high:.2f}")
+        rows.append((analysis.cell_name(*key), str(len(runs)), *shown))
+    return Table(("cell", "seeds", *analysis.LOGGING_RULES), rows, "mean of each end over seeds")
+
+
+def ledger_table(results: dict) -> Table:
+    """The paper's claims and their verdicts, as :func:`ganlib.ledger.verdicts` finds them."""
+    header = ("", "claim", "the paper's evidence", "ours", "seeds", "verdict")
+    rows = [
+        (e.claim, e.says, e.paper, e.ours, e.seeds, e.verdict.upper()) for e in verdicts(results)
+    ]
+    return Table(header, rows, wide=True)

@@ -1,0 +1,257 @@
+"""The paper's claims, each with its evidence, ours, and a verdict that the results decide.
+
+No verdict is written down here, only how it is reached: more seeds can change it. Most claims are
+read as an effect, in every setting of the other factors, and :func:`combine` turns those readings
+into one of VERDICTS.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ganlib.analysis import (
+    ACCURACY,
+    COVERAGE,
+    ENOUGH,
+    FACTORS,
+    FRECHET,
+    IMBALANCE,
+    PAPER_RANGES,
+    PRECISION,
+    RANGE,
+    RECALL,
+    Estimate,
+    Measure,
+    by_seed,
+    effect,
+    estimate,
+    reading,
+    simple_effects,
+)
+
+VERDICTS = ("holds", "holds in part", "does not hold", "can't be told")
+ELSEWHERE = "see chapter 5"
+COLLAPSED = 0.25  # of the real images' coverage; below it, or short of a digit, a run collapsed
+OBEYS = 0.9  # of the images are drawn as asked
+EARLY = 5  # the epoch at which C3 is judged
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the ledger, in words."""
+
+    claim: str
+    says: str
+    paper: str
+    ours: str
+    seeds: str
+    verdict: str
+
+
+def combine(readings: Sequence[str]) -> str:
+    """Readings of one claim in several settings, as a verdict.
+
+    It holds if every reading is for it, and in part if some are. If none is, it does not hold
+    when one is against it or all find no difference; otherwise it can't be told.
+    """
+    if readings and all(r == "for" for r in readings):
+        return "holds"
+    if "for" in readings:
+        return "holds in part"
+    if "against" in readings or (readings and all(r == "no difference" for r in readings)):
+        return "does not hold"
+    return "can't be told"
+
+
+def collapsed(run: dict, results: dict) -> bool:
+    """Whether a run's last images lack a digit, or cover less than a quarter of what real ones do.
+
+    A digit is there from 1 % of the images on.
+    """
+    last = run["metrics"][str(results["protocol"]["n_epochs"])]
+    bar = COLLAPSED * results["floor"]["coverage"]
+    return last["classes"] < 10 or last["coverage"] < bar
+
+
+# --- Evidence in words ---------------------------------------------------------------------------
+
+
+def _votes(effects: dict[str, Estimate]) -> dict[str, Estimate]:
+    return {name: found for name, found in effects.items() if found.n >= ENOUGH}
+
+
+def _readings(effects: dict[str, Estimate], measure: Measure, toward: int) -> list[str]:
+    return [reading(found, measure, toward) for found in _votes(effects).values()]
+
+
+def _tally(readings: Sequence[str]) -> str:
+    words = ("for", "against", "no difference", "unclear")
+    counts = ", ".join(f"{readings.count(word)} {word}" for word in words if word in readings)
+    return f"settings: {counts}" if counts else "no setting has two seeds yet"
+
+
+def _seeds(counts: Sequence[int]) -> str:
+    low, high = min(counts, default=0), max(counts, default=0)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _runs(results: dict, **levels) -> list[dict]:
+    wanted = {"discriminator": "own"} | levels
+    return [r for r in results["runs"] if all(r[key] == value for key, value in wanted.items())]
+
+
+def _by_effects(
+    results: dict, factor: str, measures: dict[Measure, int], epoch: int, levels=None
+) -> tuple[str, str, str]:
+    """A claim about one factor: our evidence, the number of seeds, the verdict.
+
+    ``measures`` says of each whether the claim wants more (+1) or less (-1) of it.
+    """
+    words, readings, counts = [], [], []
+    for measure, toward in measures.items():
+        effects = simple_effects(results, factor, measure, epoch, levels)
+        mine = _readings(effects, measure, toward)
+        main = effect(results, factor, measure, epoch, levels)
+        words.append(f"{measure.title} {main} ({_tally(mine)})")
+        readings += mine
+        counts += [found.n for found in _votes(effects).values()]
+    return "; ".join(words) + ".", _seeds(counts), combine(readings)
+
+
+# --- The claims ----------------------------------------------------------------------------------
+
+
+def _c1(results: dict) -> Entry:
+    share, words, counts = [], [], []
+    for eps in FACTORS["bn_eps"]:
+        runs = _runs(results, conditioning="none", loss="bce", bn_eps=eps)
+        n = sum(collapsed(run, results) for run in runs)
+        words.append(f"with eps {eps:g}, {n} of {len(runs)} runs collapsed")
+        counts.append(len(runs))
+        share.append(n / len(runs) if runs else 0.0)
+    verdict = "does not hold"
+    if min(counts) < ENOUGH:
+        verdict = "can't be told"
+    elif min(share) >= 0.5:
+        verdict = "holds"
+    elif max(share) > 0:
+        verdict = "holds in part"
+    epochs = results["protocol"]["n_epochs"]
+    return Entry(
+        "C1",
+        "GAN training is unstable and prone to mode collapse",
+        "samples by eye; the range of the losses (Fig. 8)",
+        f"BCE, no label, {epochs} epochs: {', '.join(words)}.",
+        _seeds(counts),
+        verdict,
+    )
+
+
+def _c2(results: dict) -> Entry:
+    """The paper's argument, made fair: ranges compared at the same loss."""
+    last = results["protocol"]["n_epochs"]
+    ours, seeds, verdict = _by_effects(results, "conditioning", {RANGE: -1}, last)
+    (gan, cgan) = PAPER_RANGES.values()
+    return Entry(
+        "C2",
+        "CGAN is more stable: its losses have the smaller range",
+        f"GAN {gan[0]} to {gan[1]}, CGAN {cgan[0]} to {cgan[1]}; but one is BCE, the other MSE",
+        f"Label or none, at the same loss: {ours} MSE for BCE, at the same label: "
+        f"{RANGE.title} {effect(results, 'loss', RANGE, last)}.",
+        seeds,
+        verdict,
+    )
+
+
+def _c3(results: dict) -> Entry:
+    ours, seeds, verdict = _by_effects(results, "conditioning", {FRECHET: -1, COVERAGE: +1}, EARLY)
+    return Entry(
+        "C3",
+        "CGAN converges in a shorter time",
+        "samples by eye (Fig. 4, Fig. 6)",
+        f"At epoch {EARLY}, label or none: {ours}",
+        seeds,
+        verdict,
+    )
+
+
+def _c4(results: dict) -> Entry:
+    last = results["protocol"]["n_epochs"]
+    ours, seeds, verdict = _by_effects(results, "conditioning", {PRECISION: +1, FRECHET: -1}, last)
+    return Entry(
+        "C4",
+        "CGAN images are better and more consistent",
+        "samples by eye (Fig. 5, Fig. 7)",
+        f"At epoch {last}, label or none: {ours}",
+        seeds,
+        verdict,
+    )
+
+
+def _c5(results: dict) -> Entry:
+    last, means, counts = results["protocol"]["n_epochs"], [], []
+    runs = _runs(results, conditioning="label")
+    for loss, eps in sorted({(run["loss"], run["bn_eps"]) for run in runs}):
+        found = by_seed(results, ACCURACY, last, conditioning="label", loss=loss, bn_eps=eps)
+        if len(found) >= ENOUGH:
+            means.append(estimate(found.values()).mean)
+            counts.append(len(found))
+    verdict = "can't be told"
+    if means:
+        obeyed = [mean >= OBEYS for mean in means]
+        verdict = "holds" if all(obeyed) else "holds in part" if any(obeyed) else "does not hold"
+    ours = "No cell has two seeds yet."
+    if means:
+        real = results["floor"]["accuracy"]
+        ours = f"At epoch {last}, {min(means):.1%} to {max(means):.1%} of a cell's images are "
+        ours += f"drawn as asked; chance is 10 %, real digits score {real:.1%}."
+    return Entry(
+        "C5", "CGAN controls the class", "columns of Fig. 6", ours, _seeds(counts), verdict
+    )
+
+
+def _c6(results: dict) -> Entry:
+    last = results["protocol"]["n_epochs"]
+    measures = {RECALL: -1, COVERAGE: -1}
+    ours, seeds, verdict = _by_effects(results, "conditioning", measures, last)
+    balance = effect(results, "conditioning", IMBALANCE, last)
+    return Entry(
+        "C6",
+        "GAN output is more diverse than the CGAN's",
+        "stated in section 4.1",
+        f"At epoch {last}, label or none: {ours} {IMBALANCE.title.capitalize()} {balance}.",
+        seeds,
+        verdict,
+    )
+
+
+def _c7(results: dict) -> Entry:
+    """Both readings of MSE have a vote: on the probability, as written, and on the raw score."""
+    last, words, readings, counts = results["protocol"]["n_epochs"], [], [], []
+    for levels in (("bce", "mse"), ("bce", "least-squares")):
+        effects = simple_effects(results, "loss", COVERAGE, last, levels)
+        mine = _readings(effects, COVERAGE, +1)
+        main = effect(results, "loss", COVERAGE, last, levels)
+        words.append(f"{levels[1]} for {levels[0]}: coverage {main} ({_tally(mine)})")
+        readings += mine
+        counts += [found.n for found in _votes(effects).values()]
+    return Entry(
+        "C7",
+        "MSE, in place of BCE, reduces mode collapse",
+        "stated; GAN and CGAN differ in loss and label",
+        f"At epoch {last}, {'; '.join(words)}.",
+        _seeds(counts),
+        combine(readings),
+    )
+
+
+def _later(says: str) -> Entry:
+    return Entry("4.2", says, "other authors' results", "", "", ELSEWHERE)
+
+
+def verdicts(results: dict) -> list[Entry]:
+    """All claims of the paper, in its order, judged by the experiment's ``results``."""
+    return [
+        *(judge(results) for judge in (_c1, _c2, _c3, _c4, _c5, _c6, _c7)),
+        _later("conditional batch normalisation helps"),
+        _later("convolutions give clearer digits, with fewer parameters, sooner"),
+    ]

@@ -1,0 +1,44 @@
+"""Tables for a page and for a terminal: the same rows, as HTML and as aligned text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a header. A notebook shows it as HTML, `print` as aligned columns.
+
+    ``wide``: its columns hold sentences, which may wrap; otherwise every column but the first is
+    set to the right, as numbers are read. Raises ValueError if a row has not as many cells as the
+    header.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+    wide: bool = False
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.header):
+                raise ValueError(f"{len(self.header)} columns, but a row has {len(row)}: {row}")
+
+    def __repr__(self) -> str:
+        lines = [tuple(map(str, row)) for row in (self.header, *self.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        text = ["  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in lines]
+        return "\n".join([self.caption, *text] if self.caption else text)
+
+    def _repr_html_(self) -> str:
+        def cells(row: Sequence[str], tag: str) -> str:
+            side = ["left", *["left" if self.wide else "right"] * (len(row) - 1)]
+            space = "normal" if self.wide else "nowrap"
+            style = "text-align: {}; vertical-align: top; white-space: " + space
+            shown = zip(row, map(style.format, side))
+            return "".join(f'<{tag} style="{s}">{escape(str(c))}</{tag}>' for c, s in shown)
+
+        caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
+        head = f"<thead><tr>{cells(self.header, 'th')}</tr></thead>"
+        body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self.rows)
+        return f'<table class="dataframe">{caption}{head}<tbody>{body}</tbody></table>'

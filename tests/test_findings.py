@@ -1,0 +1,96 @@
+"""Figures and tables of the experiment show what the results hold, whole or in part."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_analysis import additive, made_results, made_run
+
+from ganlib import analysis, curves, findings, runs
+
+
+@pytest.fixture
+def results() -> dict:
+    made = made_results(value=additive)
+    for condition in ("none", "label"):
+        made["runs"].append(made_run(condition, "least-squares", 0.8, 0, coverage=0.3))
+    made["floor_by_count"] = {"200": made["floor"], "10000": made["floor"]}
+    return made
+
+
+@pytest.fixture
+def unfinished(results) -> dict:
+    return results | {"runs": results["runs"][:1]}
+
+
+@pytest.mark.parametrize("draw", [findings.floors, findings.courses, findings.effects])
+def test_figures_are_drawn_from_full_and_from_unfinished_results(draw, results, unfinished):
+    assert draw(results).axes and draw(unfinished).axes
+
+
+def test_the_gallery_marks_cells_that_were_not_run(tmp_path):
+    Image.new("L", (320, 320)).save(tmp_path / "none-bce-eps1e-05-seed0.png")
+    axes = findings.gallery({}, folder=tmp_path).axes
+    assert len(axes) == 12
+    assert sum(bool(place.images) for place in axes) == 1
+    assert sum("not run yet" in [t.get_text() for t in place.texts] for place in axes) == 11
+
+
+def test_the_table_of_cells_gives_mean_and_spread(results):
+    rows = {row[0]: row for row in findings.cells_table(results).rows}
+    assert rows["no label · bce · eps 1e-05"][1:3] == ("3", "0.53 ± 0.03")
+    assert rows["no label · least-squares · eps 0.8"][1:3] == ("1", "0.30")
+    assert rows["real training images"][2] == "0.95"
+
+
+def test_the_table_of_effects_gives_the_numbers_of_the_effects(results):
+    rows = findings.effects_table(results).rows
+    main = analysis.effect(results, "conditioning", analysis.COVERAGE, 25)
+    assert rows[0][1:3] == ("3", str(main))
+    assert len(rows) == 3 + 4 * 3 + 1  # averages, settings, and one with least squares
+
+
+def test_sentences_say_the_average_and_both_ends(results):
+    label, _, eps = findings.sentences(results)
+    assert label.startswith("A label, where there was none: coverage +0.20")
+    assert eps.startswith("Eps 0.8, where there was 1e-05: coverage -0.10")
+
+
+def test_tables_of_steps_and_ranges_have_a_line_each(results, unfinished):
+    assert len(findings.steps_table(results).rows) == 8
+    assert findings.range_table(results).rows[0][2] == "0.25 to 3.00"
+    assert "no run yet" in repr(findings.steps_table(unfinished))
+
+
+# --- Losses of runs ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def recorded() -> list:
+    return [runs.find_run(name) for name in ("gan", "cgan")]
+
+
+def test_ranges_are_those_of_the_history(recorded):
+    for run in recorded:
+        found = analysis.recorded_ranges(run)
+        assert list(found) == list(analysis.LOGGING_RULES)
+        assert found["every iteration"] == run.losses().range("g_loss", "d_loss")
+        widest = found["every iteration"]
+        assert all(widest[0] <= low <= high <= widest[1] for low, high in found.values())
+
+
+def test_mse_on_a_probability_never_passes_one(recorded):
+    assert analysis.recorded_ranges(recorded[1])["every iteration"][1] < 1
+
+
+def test_tables_of_recorded_runs(recorded):
+    assert [row[0] for row in curves.ranges_table(recorded).rows] == ["gan", "cgan"]
+    assert len(curves.resemblance_table(recorded).rows) == 4
+
+
+def test_frames_differ_by_epoch_and_have_one_size(recorded):
+    first, second = curves.frames(recorded[0], [5, 200])
+    assert first.shape == second.shape and first.dtype == np.uint8
+    assert (first != second).any()
+    (other,) = curves.frames(recorded[1], [5])
+    assert other.shape == first.shape
+    assert curves.palette_png(first)[:4] == b"\x89PNG"
