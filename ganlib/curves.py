@@ -213,7 +213,7 @@ def _measures_in_words(measured: dict | None) -> str:
     return " · ".join(words[:half]) + "\n" + " · ".join(words[half:])
 
 
-def palette_png(picture: np.ndarray, n_colours: int = 48) -> bytes:
+def palette_png(picture: np.ndarray, n_colours: int = 24) -> bytes:
     """A colour picture (H, W, 3) uint8 as the bytes of a small PNG file with a palette."""
     buffer = io.BytesIO()
     Image.fromarray(picture).quantize(n_colours, dither=Image.Dither.NONE).save(
