@@ -247,6 +247,27 @@ def simple_effects(
     return found
 
 
+def label_alone(results: dict, measure: Measure, epoch: int) -> dict[str, Estimate]:
+    """The label's effect with one and the same discriminator on both sides.
+
+    Elsewhere the label comes with the CGAN's discriminator, as in the paper. The arm with swapped
+    discriminators tells the two apart, in two settings.
+    """
+    found = {}
+    for loss, whose, before, after in (
+        ("bce", "CGAN's", "swapped", "own"),
+        ("mse", "GAN's", "own", "swapped"),
+    ):
+        setting = {"loss": loss, "bn_eps": BN_EPS[0]}
+        first = {"conditioning": "none", "discriminator": before}
+        second = {"conditioning": "label", "discriminator": after}
+        pairs = contrast(results, setting | first, setting | second, measure, epoch)
+        if pairs:
+            name = f"{in_words(setting)}, both the {whose} D"
+            found[name] = estimate(pairs.values(), measure.ratio)
+    return found
+
+
 def reading(found: Estimate, measure: Measure, toward: int) -> str:
     """An effect in a word: for, against, no difference, or unclear.
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -213,10 +214,16 @@ def _measures_in_words(measured: dict | None) -> str:
     return " · ".join(words[:half]) + "\n" + " · ".join(words[half:])
 
 
-def palette_png(picture: np.ndarray, n_colours: int = 48) -> bytes:
-    """A colour picture (H, W, 3) uint8 as the bytes of a small PNG file with a palette."""
+def palette_png(picture: np.ndarray) -> bytes:
+    """A frame (H, W, 3) uint8 as the bytes of a small PNG file: greys, orange and blue only."""
+    shades = [grey / 19 * np.ones(3) for grey in range(20)]
+    for colour in (D_ORANGE, G_BLUE):
+        shades += [
+            1 - share * (1 - np.array(to_rgb(colour))) for share in (1, 0.7, 0.4, 0.25, 0.12)
+        ]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([round(255 * part) for shade in shades for part in shade])
     buffer = io.BytesIO()
-    Image.fromarray(picture).quantize(n_colours, dither=Image.Dither.NONE).save(
-        buffer, "PNG", optimize=True
-    )
+    small = Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE)
+    small.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ganlib import analysis
 from ganlib.analysis import COVERAGE, ENOUGH, FACTORS, FRECHET, PRECISION, RECALL, Estimate, Measure
-from ganlib.experiment import LOSSES, RESULTS
+from ganlib.experiment import LOSSES, RESULTS, SWAPPED
 from ganlib.ledger import verdicts
 from ganlib.plotting import INK, _draw_grid, _figure
 from ganlib.sampling import SHEET, from_sheet
@@ -22,8 +22,9 @@ from ganlib.tables import Table
 GREEN, GREY = "#1b7f5c", "#8f8f8f"
 _COLOURS = {"none": GREY, "label": GREEN}
 _LINES = {1e-5: "-", 0.8: ":"}
+_WORDS = {"none": "no label", "label": "label"}
 _CHANGES = {
-    "conditioning": "a label, where there was none",
+    "conditioning": "a label (and the CGAN's D), where there was none",
     "loss": "MSE, where there was BCE",
     "bn_eps": "eps 0.8, where there was 1e-05",
 }
@@ -56,26 +57,39 @@ def floors(results: dict) -> Figure:
 # --- The cells -----------------------------------------------------------------------------------
 
 
-def gallery(results: dict, seed: int = 0, n_rows: int = 5, folder: Path | None = None) -> Figure:
-    """Samples of every cell at the last epoch: losses across, label and eps down."""
+def gallery(seed: int = 0, n_rows: int = 4, folder: Path | None = None) -> Figure:
+    """Samples of every cell at the last epoch: losses across, label and eps down.
+
+    The last row holds the cells with the other model's discriminator.
+    """
     folder = folder or RESULTS.with_suffix("")
     rows = [(c, eps) for eps, c in product(FACTORS["bn_eps"], FACTORS["conditioning"])]
-    figure, axes = _figure(9, 7.0, len(rows), len(LOSSES))
+    figure, axes = _figure(8.6, 6.1, len(rows) + 1, len(LOSSES))
     for (down, (condition, eps)), (across, loss) in product(enumerate(rows), enumerate(LOSSES)):
-        place = axes[down, across]
-        path = folder / f"{condition}-{loss}-eps{eps:g}-seed{seed}.png"
-        if path.is_file():
-            sheet = np.array(Image.open(path))
-            images = from_sheet(sheet, sheet.shape[0] // SHEET)
-            _draw_grid(place, images[: SHEET * n_rows], SHEET)
-        else:
-            place.annotate("not run yet", (0.5, 0.5), xycoords="axes fraction", ha="center")
-            place.set(xticks=[], yticks=[])
+        name = f"{condition}-{loss}-eps{eps:g}-seed{seed}"
+        _draw_sheet(axes[down, across], folder / f"{name}.png", n_rows)
         if down == 0:
-            place.set_title(loss)
+            axes[down, across].set_title(loss)
         if across == 0:
-            place.set_ylabel(f"{'label' if condition == 'label' else 'no label'}\neps {eps:g}")
+            axes[down, across].set_ylabel(f"{_WORDS[condition]}\neps {eps:g}")
+    for place, (condition, loss, eps) in zip(axes[-1], SWAPPED):
+        _draw_sheet(place, folder / f"{condition}-{loss}-eps{eps:g}-swapped-seed{seed}.png", n_rows)
+        whose = {"none": "CGAN", "label": "GAN"}[condition]
+        place.set_title(f"{_WORDS[condition]}, {loss}, the {whose}'s D", fontsize=9)
+    axes[-1, 0].set_ylabel(f"other D\neps {SWAPPED[0][2]:g}")
+    for place in axes[-1, len(SWAPPED) :]:
+        place.axis("off")
     return figure
+
+
+def _draw_sheet(place: Axes, path: Path, n_rows: int) -> None:
+    if path.is_file():
+        sheet = np.array(Image.open(path))
+        images = from_sheet(sheet, sheet.shape[0] // SHEET)
+        _draw_grid(place, images[: SHEET * n_rows], SHEET)
+    else:
+        place.annotate("not run yet", (0.5, 0.5), xycoords="axes fraction", ha="center")
+        place.set(xticks=[], yticks=[])
 
 
 def courses(results: dict, measures: Sequence[Measure] = (COVERAGE, FRECHET)) -> Figure:
@@ -106,8 +120,8 @@ def courses(results: dict, measures: Sequence[Measure] = (COVERAGE, FRECHET)) ->
     for place in axes[-1]:
         place.set_xlabel("epoch")
     handles = [
-        Line2D([], [], color=_COLOURS[c], ls=_LINES[e], lw=2, label=f"{words}, eps {e:g}")
-        for (c, words), e in product((("none", "no label"), ("label", "label")), _LINES)
+        Line2D([], [], color=_COLOURS[c], ls=_LINES[e], lw=2, label=f"{_WORDS[c]}, eps {e:g}")
+        for c, e in product(_COLOURS, _LINES)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     return figure
@@ -146,10 +160,10 @@ def _mean_and_spread(values: Sequence[float], measure: Measure) -> str:
 
 def _with_simple_effects(results, factor, measure, epoch) -> dict[str, Estimate]:
     main = {"on average": analysis.effect(results, factor, measure, epoch)}
-    return main | {
-        f"at {name}": found
-        for name, found in analysis.simple_effects(results, factor, measure, epoch).items()
-    }
+    simple = analysis.simple_effects(results, factor, measure, epoch)
+    if factor == "conditioning":
+        simple |= analysis.label_alone(results, measure, epoch)
+    return main | {f"at {name}": found for name, found in simple.items()}
 
 
 def effects(results: dict, epoch: int | None = None) -> Figure:
@@ -220,7 +234,8 @@ def sentences(results: dict, measure: Measure = COVERAGE) -> list[str]:
     lines = []
     for factor in FACTORS:
         average = analysis.effect(results, factor, measure, last_epoch(results))
-        line = f"{_CHANGES[factor].capitalize()}: {measure.title} {average} on average"
+        change = _CHANGES[factor][0].upper() + _CHANGES[factor][1:]
+        line = f"{change}: {measure.title} {average} on average"
         found = analysis.simple_effects(results, factor, measure, last_epoch(results))
         if found:
             order = sorted(found, key=lambda name: found[name].mean)

@@ -93,12 +93,13 @@ def digit_and_epoch_sliders(run: Run, digit: int = 3) -> ipywidgets.Widget:
     return ipywidgets.VBox([digits, when, _stack(inner, when)])
 
 
-def run_and_epoch_sliders(runs: Sequence[Run]) -> ipywidgets.Widget:
+def run_and_epoch_sliders(
+    runs: Sequence[Run], epochs: Sequence[int] = (0, 1, 5, 10, 25, 50, 100, 150, 200)
+) -> ipywidgets.Widget:
     """Pick a run and an epoch: samples, the losses with a cursor, and the measures move together.
 
-    The epochs are those whose samples all of ``runs`` kept.
+    All of ``runs`` must have kept samples of all ``epochs``.
     """
-    epochs = sorted(set.intersection(*(set(run.sample_epochs()) for run in runs)))
     which = _slider([run.name for run in runs], "run", 0)
     when = _slider([str(epoch) for epoch in epochs], "epoch", len(epochs) - 1)
     inner = []

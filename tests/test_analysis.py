@@ -147,6 +147,16 @@ def test_least_squares_is_compared_by_itself():
     assert analysis.effect(results, "conditioning", COVERAGE, 25).n == 3  # not in the average
 
 
+def test_the_label_alone_is_compared_with_the_same_discriminator():
+    results = made_results(value=additive)
+    assert analysis.label_alone(results, COVERAGE, 25) == {}
+    results["runs"].append(made_run("none", "bce", 1e-5, 0, "swapped", coverage=0.6))
+    results["runs"].append(made_run("label", "mse", 1e-5, 0, "swapped", coverage=0.1))
+    with_cgans, with_gans = analysis.label_alone(results, COVERAGE, 25).values()
+    assert with_cgans.mean == pytest.approx(0.7 - 0.6)  # label, bce, its own D: the same
+    assert with_gans.mean == pytest.approx(0.1 - 0.55)  # none, mse, its own D: the same
+
+
 # --- Readings ------------------------------------------------------------------------------------
 
 
