@@ -32,6 +32,8 @@ def load(path=None) -> dict:
     Raises RunError, saying what is wrong, if there are none or they are not of that shape.
     """
     results = read_results() if path is None else read_results(path)
+    if missing := {"epochs", "n_epochs"} - results["protocol"].keys():
+        raise RunError(f"the experiment's protocol has no {', '.join(sorted(missing))}")
     epochs = {str(epoch) for epoch in results["protocol"]["epochs"]}
     for run in results["runs"]:
         if missing := _KEYS - run.keys():

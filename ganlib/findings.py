@@ -295,3 +295,9 @@ def ledger_table(results: dict) -> Table:
         (e.claim, e.says, e.paper, e.ours, e.seeds, e.verdict.upper()) for e in verdicts(results)
     ]
     return Table(header, rows, wide=True)
+
+
+def rules_table(results: dict) -> Table:
+    """What each claim's verdict is decided by."""
+    rows = [(e.claim, e.says, e.rule) for e in verdicts(results) if e.rule]
+    return Table(("claim", "in words", "decided by"), rows, wide=True)

@@ -232,6 +232,13 @@ def test_files_of_another_shape_are_refused(tmp_path):
             analysis.load(write(results, tmp_path))
 
 
+def test_a_protocol_without_epochs_is_refused(tmp_path):
+    results = made_results(n_seeds=1)
+    del results["protocol"]["epochs"]
+    with pytest.raises(RunError, match="protocol has no epochs"):
+        analysis.load(write(results, tmp_path))
+
+
 def test_what_ships_can_be_read_and_names_no_run_twice():
     results = analysis.load()
     names = [run["name"] for run in results["runs"]]

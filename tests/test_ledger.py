@@ -46,6 +46,7 @@ def test_every_claim_has_a_line_and_a_known_verdict():
     entries = ledger.verdicts(made_results())
     assert [e.claim for e in entries] == ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "4.2", "4.2"]
     assert {e.verdict for e in entries} <= {*ledger.VERDICTS, ledger.ELSEWHERE}
+    assert all(bool(e.rule) == (e.verdict != ledger.ELSEWHERE) for e in entries)
 
 
 def test_nothing_can_be_told_from_one_seed():
@@ -136,5 +137,6 @@ def test_the_chapter_shows_the_verdicts_of_the_shipped_results():
         for cell in notebook.cells
         if cell.cell_type == "code" and "ledger_table" in cell.source
         for output in cell.outputs
+        if output.output_type == "execute_result"
     ]
     assert shown == [repr(findings.ledger_table(analysis.load()))]
