@@ -290,7 +290,7 @@ def range_table(results: dict) -> Table:
 
 def ledger_table(results: dict) -> Table:
     """The paper's claims and their verdicts, as :func:`ganlib.ledger.verdicts` finds them."""
-    header = ("", "claim", "the paper's evidence", "ours", "seeds", "verdict")
+    header = ("claim", "in words", "the paper's evidence", "ours", "seeds", "verdict")
     rows = [
         (e.claim, e.says, e.paper, e.ours, e.seeds, e.verdict.upper()) for e in verdicts(results)
     ]

@@ -41,4 +41,6 @@ class Table:
         caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
         head = f"<thead><tr>{cells(self.header, 'th')}</tr></thead>"
         body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self.rows)
-        return f'<table class="dataframe">{caption}{head}<tbody>{body}</tbody></table>'
+        table = f'<table class="dataframe">{caption}{head}<tbody>{body}</tbody></table>'
+        # On a narrow screen the table scrolls in its box, which the keyboard can reach.
+        return f'<div tabindex="0" style="overflow-x: auto">{table}</div>'

@@ -11,7 +11,7 @@ from conftest import ROOT
 from execute import chapters
 from PIL import Image
 
-from ganlib import data, runs
+from ganlib import curves, data, runs
 from ganlib.plotting import mosaic
 
 CHAPTERS = [str(chapter.with_suffix("")) for chapter in chapters()]
@@ -59,6 +59,12 @@ def of_digit(dataset: data.DigitImages, digit: str) -> np.ndarray:
     return mosaic(dataset.images[dataset.labels == int(digit)][:50], 10)
 
 
+def of_run_and_epoch(_, run: str, epoch: str) -> np.ndarray:
+    """A figure of samples, losses and measures, as its file holds it: indices into its palette."""
+    (frame,) = curves.frames(runs.find_run(run), [int(epoch)])
+    return np.asarray(Image.open(io.BytesIO(curves.palette_png(frame))))
+
+
 def sources(names: frozenset[str]) -> list:
     """Pairs of a function and its first argument, which together give a position's picture."""
     recorded = [runs.find_run(name) for name in runs.recorded_names()]
@@ -66,6 +72,8 @@ def sources(names: frozenset[str]) -> list:
         return [(of_epoch, run) for run in recorded]
     if names == {"digit", "epoch"}:
         return [(of_digit_and_epoch, run) for run in recorded if run.conditional]
+    if names == {"run", "epoch"}:
+        return [(of_run_and_epoch, None)]
     if names == {"digit"}:
         return [(of_digit, training_images())]
     pytest.fail(f"say here where the pictures of a slider over {sorted(names)} come from")
