@@ -28,10 +28,10 @@ def cover(run: runs.Run, row: int = 0) -> bytes:
     return png(mosaic(images, columns=10).repeat(2, axis=0).repeat(2, axis=1))
 
 
-def gallery(results: dict) -> bytes:
+def gallery() -> bytes:
     """The PNG of samples of every cell of the experiment, on white for the README's both modes."""
     buffer = io.BytesIO()
-    findings.gallery(results).savefig(buffer, dpi=110, facecolor="white")
+    findings.gallery().savefig(buffer, dpi=110, facecolor="white")
     return with_palette(buffer.getvalue())
 
 
@@ -59,6 +59,6 @@ if __name__ == "__main__":
     runs.write_whole(STATIC / "cover.png", cover(run, row))
     runs.write_whole(STATIC / "playground.png", png(run.sheet(EPOCHS[-1])))
     results = analysis.load()
-    runs.write_whole(STATIC / "findings.png", gallery(results))
+    runs.write_whole(STATIC / "findings.png", gallery())
     readme = ROOT / "README.md"
     runs.write_whole(readme, with_found_table(readme.read_text(), results).encode())
