@@ -8,8 +8,10 @@ from pathlib import Path
 import nbformat
 import yaml
 from execute import execute
+from pictures import with_found_table
 
 import ganlib
+from ganlib import analysis
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,3 +49,8 @@ def test_notebooks_run_on_this_interpreter(tmp_path):
     execute(tmp_path / "in.ipynb", tmp_path / "out.ipynb", cwd=tmp_path)
     (output,) = nbformat.read(tmp_path / "out.ipynb", 4).cells[0].outputs
     assert output.text.strip() == sys.executable
+
+
+def test_the_readme_shows_the_results_that_ship():
+    readme = (ROOT / "README.md").read_text()
+    assert readme == with_found_table(readme, analysis.load()), "run python tools/pictures.py"

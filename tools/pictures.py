@@ -1,20 +1,25 @@
-"""Draw the still pictures of two pages from a recorded run: ``python tools/pictures.py [ROW]``.
+"""Draw the still pictures of two pages and the README: ``python tools/pictures.py [ROW]``.
 
 The front page: one z as all ten digits at five epochs, so a row is a moment and a column a digit.
 The playground, where scripts are off: the run's last sheet, one z a row and one digit a column.
+The README: samples of the experiment's cells, and the table below them, from the shipped results.
 """
 
+import io
 import sys
 from pathlib import Path
 
 import torch
+from execute import with_palette
 
-from ganlib import runs
+from ganlib import analysis, findings, runs
 from ganlib.plotting import mosaic
 from ganlib.sampling import png
 
 EPOCHS = (0, 1, 5, 25, 200)
-STATIC = Path(__file__).resolve().parents[1] / "book" / "_static"
+ROOT = Path(__file__).resolve().parents[1]
+STATIC = ROOT / "book" / "_static"
+MARKS = "<!-- what was found -->\n", "<!-- end of what was found -->\n"  # in the README
 
 
 def cover(run: runs.Run, row: int = 0) -> bytes:
@@ -23,8 +28,37 @@ def cover(run: runs.Run, row: int = 0) -> bytes:
     return png(mosaic(images, columns=10).repeat(2, axis=0).repeat(2, axis=1))
 
 
+def gallery() -> bytes:
+    """The PNG of samples of every cell of the experiment, on white for the README's both modes."""
+    buffer = io.BytesIO()
+    findings.gallery().savefig(buffer, dpi=110, facecolor="white")
+    return with_palette(buffer.getvalue())
+
+
+def found_table(results: dict) -> str:
+    """The experiment's cells as a table in Markdown, one line each, cells of one seed marked."""
+    table = findings.cells_table(results)
+    wanted = ["cell", "seeds", "coverage", "Fréchet distance", "digits found", "drawn as asked"]
+    columns = [table.header.index(name) for name in wanted]
+    lines = ["| " + " | ".join(wanted) + " |", "|---" * len(wanted) + "|"]
+    for row in table.rows:
+        lines.append("| " + " | ".join(row[column] or "–" for column in columns) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def with_found_table(readme: str, results: dict) -> str:
+    """The README with the table between its marks made anew."""
+    before, rest = readme.split(MARKS[0])
+    _, after = rest.split(MARKS[1])
+    return f"{before}{MARKS[0]}\n{found_table(results)}\n{MARKS[1]}{after}"
+
+
 if __name__ == "__main__":
     row = int(sys.argv[1]) if len(sys.argv) > 1 else 2  # a z whose digits are all legible
     run = runs.find_run("cgan")
     runs.write_whole(STATIC / "cover.png", cover(run, row))
     runs.write_whole(STATIC / "playground.png", png(run.sheet(EPOCHS[-1])))
+    results = analysis.load()
+    runs.write_whole(STATIC / "findings.png", gallery())
+    readme = ROOT / "README.md"
+    runs.write_whole(readme, with_found_table(readme.read_text(), results).encode())

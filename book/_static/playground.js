@@ -188,7 +188,7 @@
       ...choice("view", Object.entries(views).map(([key, { title }]) => [key, title]), state.view,
         (view) => { state.view = view; }));
     const seed = seedField("seed", "Seed of z", "New z");
-    const end = seedField("end", "Seed of the second z", "New second z");
+    const end = seedField("end", "Second seed", "New second z");
     const way = slider("part", "Way from the first z to the second",
       { min: 0, max: 1, step: 0.01 }, (part) => `${Math.round(100 * part)} %`);
     const limit = slider("limit", "Truncation: z within",
