@@ -157,15 +157,21 @@ def test_the_shipped_results_are_of_this_grid_and_each_has_its_sheet():
 @pytest.mark.parametrize("n_workers", [1, 2])
 @pytest.mark.slow
 def test_workers_share_the_cells(small, monkeypatch, tmp_path, against, n_workers):
-    """With two, real processes would not see the small protocol: the pool is a thread pool."""
+    """With two, real processes would not see the small protocol: a thread plays the pool. One
+    thread, since the switch of `fast_float32_products` is the whole process's."""
     from multiprocessing.pool import ThreadPool
 
     class Threads:
         def get_context(self, method):
-            return type("Context", (), {"Pool": staticmethod(ThreadPool)})
+            def pool(n_workers, *opened):
+                assert n_workers == 2
+                return ThreadPool(1, *opened)
+
+            return type("Context", (), {"Pool": staticmethod(pool)})
 
         TimeoutError = judging.multiprocessing.TimeoutError
 
+    monkeypatch.setattr(judging.torch, "set_num_threads", lambda n: None)
     monkeypatch.setattr(judging, "multiprocessing", Threads())
     monkeypatch.setattr(judging, "shared_reference", lambda: against)
     grid = [CELL, replace(CELL, seed=3), replace(CELL, discriminator="own")]
