@@ -378,6 +378,26 @@ def test_each_view_fits_the_page(open_page, width, scheme):
     assert all(min(size) >= 24 for size in sizes if max(size))  # a finger's, by WCAG 2.5.8
 
 
+def test_fingers_are_enough_and_the_picture_stays_in_sight(browser, address):
+    context = browser.new_context(
+        viewport={"width": 360, "height": 700}, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    page.goto(f"{address}/{PAGE}.html", wait_until="networkidle")
+    page.get_by_role("button", name=START).tap()
+    page.locator("[data-drawn]").wait_for()
+    drawing(page, lambda: page.get_by_role("radio", name="3", exact=True).tap())
+    slider = page.get_by_role("slider", name="Truncation")
+    drawing(page, lambda: slider.tap(position={"x": 4, "y": 19}))
+    limit = float(slider.input_value())
+    assert limit < 0.5
+    assert same_grey(shown(page), wanted("cgan", [0], [3], limit))
+    for part in (page.locator("canvas").first, slider):
+        box = part.bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 700
+    context.close()
+
+
 def test_the_front_page_has_a_small_one(open_page):
     page = open_page("book/intro")
     start(page)
