@@ -230,7 +230,7 @@ def effects_table(results: dict, epoch: int | None = None) -> Table:
 
 
 def sentences(results: dict, measure: Measure = COVERAGE) -> list[str]:
-    """Each factor's effect in a sentence: on average, and where it is least and greatest."""
+    """Each factor's effect in two lines: on average, and where it is least and greatest."""
     lines = []
     for factor in FACTORS:
         average = analysis.effect(results, factor, measure, last_epoch(results))
@@ -240,7 +240,7 @@ def sentences(results: dict, measure: Measure = COVERAGE) -> list[str]:
         if found:
             order = sorted(found, key=lambda name: found[name].mean)
             ends = (f"{found[name]} at {name}" for name in (order[0], order[-1]))
-            line += "; from " + " to ".join(ends)
+            line += ";\n    from " + " to ".join(ends)
         lines.append(line + ".")
     return lines
 
@@ -255,8 +255,8 @@ def steps_table(results: dict) -> Table:
     cgan = {"conditioning": "label", "loss": "mse"}
     for eps in FACTORS["bn_eps"]:
         for words, change in (
-            ("the whole step, label and MSE", cgan),
-            ("the label alone", {"conditioning": "label"}),
+            ("the whole step: label, its D, MSE", cgan),
+            ("the label and its D", {"conditioning": "label"}),
             ("MSE alone", {"loss": "mse"}),
         ):
             before = gan | {"bn_eps": eps}

@@ -88,7 +88,7 @@ def _readings(effects: dict[str, Estimate], measure: Measure, toward: int) -> li
 def _tally(readings: Sequence[str]) -> str:
     words = ("for", "against", "no difference", "unclear")
     counts = ", ".join(f"{readings.count(word)} {word}" for word in words if word in readings)
-    return f"settings: {counts}" if counts else "no setting has two seeds yet"
+    return f"by setting {counts}" if counts else "no setting has two seeds yet"
 
 
 def _same_discriminator(results: dict, measure: Measure, epoch: int) -> str:
@@ -120,7 +120,7 @@ def _by_effects(
         effects = simple_effects(results, factor, measure, epoch, levels)
         mine = _readings(effects, measure, toward)
         main = effect(results, factor, measure, epoch, levels)
-        words.append(f"{measure.title} {main} ({_tally(mine)})")
+        words.append(f"{measure.title} {main}, {_tally(mine)}")
         readings += mine
         counts += [found.n for found in _votes(effects).values()]
     return "; ".join(words) + ".", _seeds(counts), combine(readings)
@@ -248,7 +248,8 @@ def _c7(results: dict) -> Entry:
         effects = simple_effects(results, "loss", COVERAGE, last, levels)
         mine = _readings(effects, COVERAGE, +1)
         main = effect(results, "loss", COVERAGE, last, levels)
-        words.append(f"{levels[1]} for {levels[0]}: coverage {main} ({_tally(mine)})")
+        name = {"mse": "MSE", "least-squares": "least squares"}[levels[1]]
+        words.append(f"{name} for BCE: coverage {main}, {_tally(mine)}")
         readings += mine
         counts += [found.n for found in _votes(effects).values()]
     return Entry(

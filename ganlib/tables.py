@@ -33,14 +33,16 @@ class Table:
     def _repr_html_(self) -> str:
         def cells(row: Sequence[str], tag: str) -> str:
             side = ["left", *["left" if self.wide else "right"] * (len(row) - 1)]
-            space = "normal" if self.wide else "nowrap"
-            style = "text-align: {}; vertical-align: top; white-space: " + space
-            shown = zip(row, map(style.format, side))
-            return "".join(f'<{tag} style="{s}">{escape(str(c))}</{tag}>' for c, s in shown)
+            space = "normal" if self.wide or tag == "th" else "pre"
+            style = f"vertical-align: top; padding: 0.15rem 0.5rem; white-space: {space}"
+            shown = (f'<{tag} style="text-align: {s}; {style}">{escape(str(c))}</{tag}>'
+                     for c, s in zip(row, side))  # fmt: skip
+            return "".join(shown)
 
         caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
         head = f"<thead><tr>{cells(self.header, 'th')}</tr></thead>"
         body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self.rows)
-        table = f'<table class="dataframe">{caption}{head}<tbody>{body}</tbody></table>'
+        table = '<table class="dataframe" style="font-size: 0.8rem">'
+        table += f"{caption}{head}<tbody>{body}</tbody></table>"
         # On a narrow screen the table scrolls in its box, which the keyboard can reach.
-        return f'<div tabindex="0" style="overflow-x: auto">{table}</div>'
+        return f'<div tabindex="0" style="overflow-x: auto; margin-bottom: 1rem">{table}</div>'
