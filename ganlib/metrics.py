@@ -51,22 +51,6 @@ def nearest_distances(points: Tensor, k: int = 1) -> Tensor:
     return torch.cat(found)
 
 
-def nearest_labels(images: Tensor, known: DigitImages) -> Tensor:
-    """For each image the label of the most similar known one (1-nearest neighbour, Euclidean).
-
-    ``images``: (N, C, H, W), of the same size as the known ones, in [-1, 1]. Returns (N,) int64.
-    A judge that needs no training; how good it is can be seen on real test images.
-    Raises ValueError if the sizes differ.
-    """
-    if images.shape[1:] != known.images.shape[1:]:
-        raise ValueError(
-            f"images of {tuple(images.shape[1:])} cannot be compared with known images of "
-            f"{tuple(known.images.shape[1:])}: load the data set with the same img_size"
-        )
-    _, index = nearest(images.to(known.images), known.images)
-    return known.labels[index]
-
-
 # --- Distances between two sets of points --------------------------------------------------------
 
 

@@ -27,24 +27,6 @@ def against(judge) -> metrics.Reference:
 # --- Neighbours ----------------------------------------------------------------------------------
 
 
-def test_a_known_image_gets_its_own_label():
-    known = data.load("digits", "train", img_size=8)
-    assert torch.equal(metrics.nearest_labels(known.images[:50], known), known.labels[:50])
-
-
-def test_the_nearest_image_judge_recognises_unseen_digits():
-    known = data.load("digits", "train", img_size=8)
-    test = data.load("digits", "test", img_size=8)
-    right = metrics.nearest_labels(test.images, known) == test.labels
-    assert right.float().mean() > 0.95  # published figures for 1-NN on this set: 0.98
-
-
-def test_another_size_is_refused():
-    known = data.load("digits", "train", img_size=8)
-    with pytest.raises(ValueError, match="img_size"):
-        metrics.nearest_labels(torch.zeros(2, 1, 9, 9), known)
-
-
 def test_distances_find_copies():
     images = torch.randn(20, 1, 8, 8)
     distances = nearest_distances(torch.cat([images, images[:5]]))
