@@ -12,8 +12,7 @@ from itertools import product
 from scipy import stats
 
 from ganlib.experiment import BN_EPS, read_results
-from ganlib.history import LOGGING_RULES
-from ganlib.runs import Run, RunError
+from ganlib.runs import RunError
 
 CONFIDENCE = 0.95
 # The factors, each from its first level to its second. Least squares has fewer seeds and stays
@@ -50,13 +49,12 @@ def load(path=None) -> dict:
 class Measure:
     """A number of a run, and how its differences are to be read.
 
-    ``better`` is +1 if more is better, -1 if less is. A ``ratio`` is compared by its factor, not
-    by its difference. ``least`` is the smallest difference (or factor) worth naming.
+    A ``ratio`` is compared by its factor, not by its difference. ``least`` is the smallest
+    difference (or factor) worth naming.
     """
 
     key: str
     title: str
-    better: int
     form: str
     least: float
     ratio: bool = False
@@ -81,15 +79,14 @@ def _range_width(run: dict, _epoch: int) -> float:
     return high - low
 
 
-COVERAGE = Measure("coverage", "coverage", +1, "{:.2f}", 0.05)
-RECALL = Measure("recall", "recall", +1, "{:.2f}", 0.05)
-PRECISION = Measure("precision", "precision", +1, "{:.2f}", 0.05)
-DENSITY = Measure("density", "density", +1, "{:.2f}", 0.05)
-FRECHET = Measure("frechet", "Fréchet distance", -1, "{:.1f}", 1.1, ratio=True)
-ACCURACY = Measure("accuracy", "drawn as asked", +1, "{:.1%}", 0.02)
-CLASSES = Measure("classes", "digits found", +1, "{:.1f}", 0.5)
-IMBALANCE = Measure("class_kl", "imbalance (nats)", -1, "{:.2f}", 0.05)
-RANGE = Measure("range", "width of the loss range", -1, "{:.2f}", 1.1, ratio=True, of=_range_width)
+COVERAGE = Measure("coverage", "coverage", "{:.2f}", 0.05)
+RECALL = Measure("recall", "recall", "{:.2f}", 0.05)
+PRECISION = Measure("precision", "precision", "{:.2f}", 0.05)
+FRECHET = Measure("frechet", "Fréchet distance", "{:.1f}", 1.1, ratio=True)
+ACCURACY = Measure("accuracy", "drawn as asked", "{:.1%}", 0.02)
+CLASSES = Measure("classes", "digits found", "{:.1f}", 0.5)
+IMBALANCE = Measure("class_kl", "imbalance (nats)", "{:.2f}", 0.05)
+RANGE = Measure("range", "width of the loss range", "{:.2f}", 1.1, ratio=True, of=_range_width)
 IN_TABLES = (COVERAGE, RECALL, PRECISION, FRECHET, CLASSES, IMBALANCE, ACCURACY)
 
 
@@ -288,17 +285,6 @@ def reading(found: Estimate, measure: Measure, toward: int) -> str:
 
 
 # --- Ranges of losses ----------------------------------------------------------------------------
-
-
-def recorded_ranges(run: Run) -> dict[str, tuple[float, float]]:
-    """Of a recorded run, the range of both losses together under each logging rule."""
-    history = run.losses()
-    both = [history.ranges(column) for column in ("g_loss", "d_loss")]
-    return {
-        rule: (min(r[rule][0] for r in both), max(r[rule][1] for r in both))
-        for rule in LOGGING_RULES
-        if all(rule in r for r in both)
-    }
 
 
 def resemblance(found: tuple[float, float], paper: tuple[float, float]) -> float:

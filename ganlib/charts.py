@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from torch import Tensor, nn
 
+from ganlib.convolutional import UpConv2d
 from ganlib.networks import ConditionalBatchNorm, n_parameters
 from ganlib.plotting import D_ORANGE, G_BLUE, INK, _figure
 
@@ -31,11 +32,10 @@ class Block:
 def trace(network: nn.Module, *inputs: Tensor) -> list[Block]:
     """The network's blocks in the order in which a batch meets them.
 
-    A layer with a weight matrix or kernel opens a block, together with the up-sampling ahead of
-    it; normalisation and activation join it. Shapes leave out the batch.
+    A layer with a weight matrix or kernel opens a block; normalisation and activation join it.
+    Shapes leave out the batch.
     """
     blocks: list[Block] = []
-    ahead: list[str] = []
 
     def note(layer: nn.Module, _inputs, output: Tensor) -> None:
         shape = tuple(output.shape[1:])
@@ -43,8 +43,6 @@ def trace(network: nn.Module, *inputs: Tensor) -> list[Block]:
             return
         if isinstance(layer, nn.Unflatten):
             blocks[-1].shape = shape
-        elif isinstance(layer, nn.Upsample):
-            ahead.append(f"Upsample\nto {_by(shape[1:])}")
         elif isinstance(layer, nn.Embedding):
             text = f"Embedding\n{layer.num_embeddings} → {layer.embedding_dim}"
             blocks.append(Block([text], shape, embedding=True))
@@ -55,8 +53,8 @@ def trace(network: nn.Module, *inputs: Tensor) -> list[Block]:
             stride = f"\nstride {layer.stride[0]}" if layer.stride[0] > 1 else ""
             text = f"Conv {_by(layer.kernel_size)}{stride}"
             text += f"\n{layer.in_channels} → {layer.out_channels}"
-            blocks.append(Block([*ahead, text], shape))
-            ahead.clear()
+            first = [f"Upsample\nto {_by(shape[1:])}"] if isinstance(layer, UpConv2d) else []
+            blocks.append(Block([*first, text], shape))
         else:
             blocks[-1].lines.append(_short_name(layer))
             blocks[-1].shape = shape

@@ -23,6 +23,7 @@ TRAINED_ON = "mnist"  # other digits, scikit-learn's for one, fill their frame: 
 SHIPPED = RECORDED / "classifier.safetensors"
 SIZE = 32  # pixels a side; other images are resized
 N_FEATURES = 128
+BATCH = 128  # images of a training step
 
 
 class Classifier(nn.Module):
@@ -85,7 +86,7 @@ def train_classifier(
 ) -> Classifier:
     """A classifier trained on ``digits`` (32x32), in evaluation mode.
 
-    Adam under a one-cycle learning rate (Smith and Topin 2018), in batches of 128. The same seed
+    Adam under a one-cycle learning rate (Smith and Topin 2018), in batches of BATCH. The same seed
     gives the same classifier on the same machine.
     """
     digits = digits.to(choose_device(device))
@@ -93,13 +94,13 @@ def train_classifier(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = Classifier().to(digits.images.device)
-    n_steps = n_epochs * math.ceil(len(digits) / 128)
+    n_steps = n_epochs * math.ceil(len(digits) / BATCH)
     optimizer = torch.optim.Adam(classifier.parameters(), weight_decay=1e-5)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=n_steps)
     for _ in range(n_epochs):
         classifier.train()
         with fast_float32_products():
-            for index in batches(len(digits), 128, rng):
+            for index in batches(len(digits), BATCH, rng):
                 scores = classifier(jitter(digits.images[index], rng))
                 loss = F.cross_entropy(scores, digits.labels[index], label_smoothing=0.05)
                 optimizer.zero_grad()

@@ -116,20 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
     one = command("sample", commands.sample_command, "let a trained generator draw images")
     one.add_argument("run", metavar="RUN", help="a recorded run's name or a run's folder")
     one.add_argument("--digit", metavar="D", type=whole, help="only this digit, 0 to 9")
-    one.add_argument(
-        "--n",
-        metavar="N",
-        type=whole,
-        default=100,
-        help="how many (default: %(default)s)",
-    )
-    one.add_argument(
-        "--seed",
-        metavar="N",
-        type=whole,
-        default=0,
-        help="decides the noise (default: %(default)s)",
-    )
+    add_drawing_options(one, 100, "how many")
     one.add_argument(
         "--out",
         metavar="FILE",
@@ -150,20 +137,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     one = command("evaluate", judging.evaluate_command, "measure how good a run's images are")
     one.add_argument("run", metavar="RUN", help="a recorded run's name or a run's folder")
-    one.add_argument(
-        "--n",
-        metavar="N",
-        type=whole,
-        default=metrics.N_IMAGES,
-        help="images to measure (default: %(default)s)",
-    )
-    one.add_argument(
-        "--seed",
-        metavar="N",
-        type=whole,
-        default=0,
-        help="decides the noise (default: %(default)s)",
-    )
+    add_drawing_options(one, metrics.N_IMAGES, "images to measure")
     one.add_argument("--json", metavar="FILE", help="write all measures there too")
 
     one = command("record", judging.record_command, "make what ships with the book")
@@ -196,6 +170,13 @@ def build_parser() -> argparse.ArgumentParser:
         one.add_argument(option, metavar="N", type=whole, default=default, help=text)
     add_making_options(one)
     return parser
+
+
+def add_drawing_options(parser: argparse.ArgumentParser, n: int, text: str) -> None:
+    """How many images a generator draws, and from which noise."""
+    for option, default, meaning in (("--n", n, text), ("--seed", 0, "decides the noise")):
+        help_text = f"{meaning} (default: %(default)s)"
+        parser.add_argument(option, metavar="N", type=whole, default=default, help=help_text)
 
 
 def add_making_options(parser: argparse.ArgumentParser) -> None:

@@ -30,6 +30,7 @@ from ganlib.runs import (
     write_whole,
 )
 from ganlib.sampling import draw, png, to_sheet
+from ganlib.tables import aligned
 from ganlib.training import TrainingConfig, TrainingDiverged, choose_device
 
 # What may go wrong without a bug: told in one line. Anything else shows its traceback.
@@ -134,8 +135,7 @@ def sample_command(options: argparse.Namespace) -> int:
         raise ValueError(f"--out must end in .npz or .png, not {options.out!r}")
     if options.n < 1:
         raise ValueError(f"--n must be at least 1, not {options.n}")
-    if not 0 <= options.seed < 2**63:
-        raise ValueError(f"--seed must be at least 0 and below 2**63, not {options.seed}")
+    check_seed(options.seed)
     if options.digit is not None and not 0 <= options.digit <= 9:
         raise ValueError(f"--digit must be 0 to 9, not {options.digit}")
     run = find_run(options.run)
@@ -149,6 +149,12 @@ def sample_command(options: argparse.Namespace) -> int:
     kind = "images" if options.digit is None else f"images of {options.digit}"
     print(f"{out}: {options.n} {kind} by {run.name}, {run.epochs_done} epochs")
     return 0
+
+
+def check_seed(seed: int) -> None:
+    """Raises ValueError for a --seed that PyTorch would not take."""
+    if not 0 <= seed < 2**63:
+        raise ValueError(f"--seed must be at least 0 and below 2**63, not {seed}")
 
 
 def sample(
@@ -192,7 +198,7 @@ def list_command(options: argparse.Namespace) -> int:
         except RunError as error:
             damaged.append(str(error))
     if len(rows) > 1:
-        print(table(rows))
+        print(aligned(rows))
     elif not damaged:
         print("no runs yet: python -m ganlib train gan makes one")
     for line in damaged:
@@ -205,13 +211,6 @@ def table_row(name: str, run: Run) -> tuple[str, ...]:
     epochs = f"{run.epochs_done}/{config.n_epochs}"
     how = (config.model, config.loss, f"{config.bn_eps:g}", config.dataset, epochs)
     return (name, *how, duration(made["seconds"]), made["device"])
-
-
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Rows of text with each column as wide as its widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def show_command(options: argparse.Namespace) -> int:
@@ -240,9 +239,9 @@ def show_command(options: argparse.Namespace) -> int:
         ("folder", f"{size:,} bytes"),
         ("samples of", "epochs " + ", ".join(map(str, run.sample_epochs()))),
     ]
-    print(table(rows))
+    print(aligned(rows))
     print("\nconfiguration")
-    print(table([(f"  {name}", str(value)) for name, value in asdict(run.config).items()]))
+    print(aligned([(f"  {name}", str(value)) for name, value in asdict(run.config).items()]))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The convolutional networks of the C-DCGAN (section 4.2): a generator and a discriminator.
+"""Convolution, as in the C-DCGAN (section 4.2): a generator's layers, and a discriminator.
 
 Both know images only through small kernels that slide over them, so an edge learned in one corner
 is known in every other, for a fraction of a fully connected layer's weights. :mod:`ganlib.networks`
@@ -6,19 +6,50 @@ pairs them into families.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEAK = 0.2  # slope of LeakyReLU below zero
 
 
-class Unflatten(nn.Unflatten):
-    """Unflatten as PyTorch has it, with each pixel's channels side by side in memory.
+class UpConv2d(nn.Conv2d):
+    """``nn.Upsample(size)``, then a 3 x 3 convolution: the same sums, for less than half the work.
 
-    The values are the same; on a CPU, a training step with such maps takes a quarter less time.
+    Up-sampling makes a block of 2 x 2 equal pixels of each pixel, so some of a kernel's weights
+    always meet the same value. They are added up first: what is left is a kernel of 2 x 2 on the
+    pixels as they were, one for each of the four places in a block. ``size``, in pixels a side, is
+    twice that of the maps, or one less.
     """
 
+    def __init__(self, n_in: int, n_out: int, size: int, bias: bool = True):
+        super().__init__(n_in, n_out, 3, padding=1, bias=bias)
+        self.size = size
+
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).contiguous(memory_format=torch.channels_last)
+        """``x`` (N, n_in, H, W) to (N, n_out, size, size)."""
+        n, _, height, width = x.shape
+        kernels = _add_up(_add_up(self.weight, dim=2), dim=4).flatten(0, 2)
+        bias = None if self.bias is None else self.bias.repeat(4)
+        # Maps for (column of the block, row of the block, channel), one pixel too large each way.
+        maps = F.conv2d(x, kernels, bias, padding=1)
+        maps = maps.view(n, 2, 2, self.out_channels, height + 1, width + 1)
+        rows = [
+            torch.stack([maps[:, j, i, :, i : i + height, j : j + width] for j in (0, 1)], dim=-1)
+            for i in (0, 1)
+        ]
+        blocks = torch.stack(rows, dim=-3)  # (N, n_out, H, 2, W, 2)
+        whole = blocks.reshape(n, self.out_channels, 2 * height, 2 * width)
+        return whole[:, :, : self.size, : self.size]
+
+
+def _add_up(weight: Tensor, dim: int) -> Tensor:
+    """Three weights along ``dim`` to two, for a block's first and second pixel: (2, ...).
+
+    The first pixel has itself and its equal twin on one side, the second on the other.
+    """
+    before, here, after = weight.unbind(dim)
+    first, second = (before, here + after), (before + here, after)
+    return torch.stack([torch.stack(first, dim), torch.stack(second, dim)])
 
 
 def dcgan_weights(layer: nn.Module) -> None:
@@ -44,37 +75,12 @@ def convolutional_layers(
     # No bias ahead of a batch normalisation, which would take it away again.
     layers: list[nn.Module] = [
         nn.Linear(n_in, widths[0] * sizes[0] ** 2, bias=False),
-        Unflatten(1, (widths[0], sizes[0], sizes[0])),
+        nn.Unflatten(1, (widths[0], sizes[0], sizes[0])),
     ]
-    for width, narrower, size in zip(widths, widths[1:], sizes[1:]):
+    for width, narrower, size in zip(widths, (*widths[1:], channels), sizes[1:]):
         layers += [nn.BatchNorm2d(width, eps=bn_eps), nn.LeakyReLU(LEAK, inplace=True)]
-        layers += [nn.Upsample(size), nn.Conv2d(width, narrower, 3, padding=1, bias=False)]
-    layers += [nn.BatchNorm2d(widths[-1], eps=bn_eps), nn.LeakyReLU(LEAK, inplace=True)]
-    layers += [nn.Upsample(img_size), nn.Conv2d(widths[-1], channels, 3, padding=1), nn.Tanh()]
-    return nn.Sequential(*layers).apply(dcgan_weights)
-
-
-class ConvolutionalGenerator(nn.Module):
-    """G(z, y) of the C-DCGAN: as in the CGAN, the label's embedding is joined to the noise."""
-
-    def __init__(
-        self,
-        latent_dim: int = 100,
-        img_size: int = 32,
-        channels: int = 1,
-        n_classes: int = 10,
-        embedding_dim: int = 10,
-        widths: tuple[int, ...] = (128, 64, 32),
-        bn_eps: float = 1e-5,
-    ):
-        super().__init__()
-        self.embedding = nn.Embedding(n_classes, embedding_dim)
-        n_in = latent_dim + embedding_dim
-        self.layers = convolutional_layers(n_in, img_size, channels, widths, bn_eps)
-
-    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        """``z`` (N, latent_dim) and ``labels`` (N,) int64 to images (N, channels, H, W)."""
-        return self.layers(torch.cat([z, self.embedding(labels)], dim=1))
+        layers += [UpConv2d(width, narrower, size, bias=size == img_size)]
+    return nn.Sequential(*layers, nn.Tanh()).apply(dcgan_weights)
 
 
 class ConvolutionalDiscriminator(nn.Module):

@@ -14,15 +14,14 @@ from torch import Tensor
 
 from ganlib import analysis, densities
 from ganlib.analysis import COVERAGE, FRECHET
-from ganlib.history import LossHistory
+from ganlib.history import LOGGING_RULES, LossHistory
 from ganlib.losses import BCE, MSE, bce_generator, mse_generator, saturating_generator
-from ganlib.plotting import D_ORANGE, G_BLUE, INK, _draw_grid, _figure
+from ganlib.plotting import D_ORANGE, G_BLUE, GREEN, GREY, INK, _draw_grid, _figure
 from ganlib.runs import Run
 from ganlib.tables import Table
 
 _PLAYERS = (("d_loss", "discriminator", D_ORANGE, "-"), ("g_loss", "generator", G_BLUE, "--"))
 _EPOCH_TICKS = (1, 5, 25, 100)
-_GREEN, _GREY = "#1b7f5c", "#8f8f8f"
 
 
 # --- Fig. 8 and Fig. 9 ---------------------------------------------------------------------------
@@ -61,10 +60,10 @@ def recorded_losses(runs: Sequence[Run]) -> Figure:
 
 def ranges_table(runs: Sequence[Run]) -> Table:
     """Both losses' range in each run under each logging rule."""
-    rules = analysis.LOGGING_RULES
+    rules = LOGGING_RULES
     rows = []
     for run in runs:
-        found = analysis.recorded_ranges(run)
+        found = run.losses().ranges("g_loss", "d_loss")
         shown = [f"{found[rule][0]:.2f} to {found[rule][1]:.2f}" for rule in rules]
         rows.append((run.name, run.config.loss, *shown))
     said = "; ".join(f"{n}: {low} to {high}" for n, (low, high) in analysis.PAPER_RANGES.items())
@@ -73,10 +72,10 @@ def ranges_table(runs: Sequence[Run]) -> Table:
 
 def resemblance_table(runs: Sequence[Run]) -> Table:
     """For each of the paper's figures, by what factor each run's range misses its worse end."""
-    rules, rows = analysis.LOGGING_RULES, []
+    rules, rows = LOGGING_RULES, []
     for figure, ends in analysis.PAPER_RANGES.items():
         for run in runs:
-            found = analysis.recorded_ranges(run)
+            found = run.losses().ranges("g_loss", "d_loss")
             shown = [f"× {analysis.resemblance(found[rule], ends):.1f}" for rule in rules]
             rows.append((figure, run.name, *shown))
     caption = "how far the worse of both ends is from the paper's; × 1.0 would be the same range"
@@ -132,7 +131,7 @@ def losses_and_pulls() -> Figure:
         left.plot(distances, lowest, line, color=D_ORANGE, label=name)
     for loss, name, colour, line in (
         (bce_generator, "Eq. 3, −log D", G_BLUE, "-"),
-        (saturating_generator, "Eq. 1, log(1 − D)", _GREY, "--"),
+        (saturating_generator, "Eq. 1, log(1 − D)", GREY, "--"),
         (mse_generator, "Eq. 7, (D − 1)²", G_BLUE, ":"),
     ):
         pulls = [densities.pull(float(d), loss) for d in distances]
@@ -159,7 +158,7 @@ def losses_beside_measures(runs: Sequence[Run], floor: dict) -> Figure:
         top.set_title(f"{run.name}\n({run.config.loss})", fontsize=10)
         for place, measure in ((middle, COVERAGE), (bottom, FRECHET)):
             values = [measured[epoch][measure.key] for epoch in measured]
-            place.plot(list(measured), values, "o-", color=_GREEN, ms=3.5)
+            place.plot(list(measured), values, "o-", color=GREEN, ms=3.5)
             place.axhline(floor[measure.key], color=INK, lw=0.8, ls="--")
         middle.set_ylim(0, 1)
         bottom.set(yscale="log", xscale="log", xlabel="epoch")

@@ -30,6 +30,7 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from ganlib import networks
+from ganlib.convolutional import UpConv2d
 from ganlib.runs import Run, RunError, write_whole
 from ganlib.sampling import generate
 
@@ -43,10 +44,11 @@ Layer = dict  # its kind, its settings, and its arrays as tensors
 
 
 class _Tracer(fx.Tracer):
-    """Follows a generator's forward down to PyTorch's modules and whole normalisations."""
+    """Follows a generator's forward down to PyTorch's modules, and ours that are layers here."""
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return _normalises(module) or super().is_leaf_module(module, name)
+        ours = _normalises(module) or isinstance(module, UpConv2d)
+        return ours or super().is_leaf_module(module, name)
 
 
 def _normalises(module: nn.Module) -> bool:
@@ -104,7 +106,11 @@ def _translate(node: fx.Node, part, taken: tuple[int, ...], n_classes: int) -> l
         form = (part.kernel_size, part.stride, part.padding, part.dilation, part.groups)
         if form != ((3, 3), (1, 1), (1, 1), (1, 1), 1) or part.padding_mode != "zeros":
             raise ValueError(f"{part} is not a 3 x 3 convolution of stride 1 and padding 1")
-        return [{"kind": "conv3x3", "weight": part.weight, "bias": _bias(part)}]
+        convolution = {"kind": "conv3x3", "weight": part.weight, "bias": _bias(part)}
+        if not isinstance(part, UpConv2d):
+            return [convolution]
+        _check_doubles(part, taken, made)
+        return [{"kind": "upsample2"}, convolution]
     if isinstance(part, nn.Module) and _normalises(part):
         return [_scale_shift(part, taken, n_classes)]
     if isinstance(part, nn.LeakyReLU):
@@ -116,11 +122,16 @@ def _translate(node: fx.Node, part, taken: tuple[int, ...], n_classes: int) -> l
     if isinstance(part, nn.Unflatten) or part in ("view", "reshape", "unflatten"):
         return [{"kind": "reshape", "shape": list(made)}]
     if isinstance(part, nn.Upsample):
-        if part.mode != "nearest" or made[1:] != tuple(2 * side for side in taken[1:]):
-            raise ValueError(f"{part} is not the nearest up-sampling by 2")
+        _check_doubles(part, taken, made)
         return [{"kind": "upsample2"}]
     name = type(part).__name__ if isinstance(part, nn.Module) else getattr(part, "__name__", part)
     raise ValueError(f"cannot export {name}: the format has no such layer")
+
+
+def _check_doubles(part: nn.Module, taken: tuple[int, ...], made: tuple[int, ...]) -> None:
+    nearest = getattr(part, "mode", "nearest") == "nearest"
+    if not nearest or made[1:] != tuple(2 * side for side in taken[1:]):
+        raise ValueError(f"{part} is not the nearest up-sampling by 2")
 
 
 def _bias(module: nn.Linear | nn.Conv2d) -> Tensor:

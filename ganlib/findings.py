@@ -13,13 +13,13 @@ from PIL import Image
 from ganlib import analysis
 from ganlib.analysis import COVERAGE, ENOUGH, FACTORS, FRECHET, PRECISION, RECALL, Estimate, Measure
 from ganlib.experiment import LOSSES, RESULTS, SWAPPED
+from ganlib.history import LOGGING_RULES
 from ganlib.ledger import verdicts
-from ganlib.plotting import INK, _draw_grid, _figure
+from ganlib.plotting import GREEN, GREY, INK, _draw_grid, _figure
 from ganlib.sampling import SHEET, from_sheet
 from ganlib.tables import Table
 
 # One look for a cell in every figure: the colour says the label, the line says the eps.
-GREEN, GREY = "#1b7f5c", "#8f8f8f"
 _COLOURS = {"none": GREY, "label": GREEN}
 _LINES = {1e-5: "-", 0.8: ":"}
 _WORDS = {"none": "no label", "label": "label"}
@@ -281,11 +281,11 @@ def range_table(results: dict) -> Table:
     rows = []
     for key, runs in analysis.cells(results).items():
         shown = []
-        for rule in analysis.LOGGING_RULES:
+        for rule in LOGGING_RULES:
             low, high = np.mean([analysis.loss_range(run["losses"], rule) for run in runs], axis=0)
             shown.append(f"{low:.2f} to {high:.2f}")
         rows.append((analysis.cell_name(*key), str(len(runs)), *shown))
-    return Table(("cell", "seeds", *analysis.LOGGING_RULES), rows, "mean of each end over seeds")
+    return Table(("cell", "seeds", *LOGGING_RULES), rows, "mean of each end over seeds")
 
 
 def ledger_table(results: dict) -> Table:

@@ -35,20 +35,20 @@ class LossHistory:
 
     def range(self, *columns: str) -> tuple[float, float]:
         """The smallest and largest value that any of ``columns`` took at any iteration."""
-        low = min(float(self.epoch(column, "min").min()) for column in columns)
-        return low, max(float(self.epoch(column, "max").max()) for column in columns)
+        return self.ranges(*columns)["every iteration"]
 
-    def ranges(self, column: str) -> dict[str, tuple[float, float]]:
-        """The smallest and largest value of ``column`` that each way of logging would have shown.
+    def ranges(self, *columns: str) -> dict[str, tuple[float, float]]:
+        """The smallest and largest value of any of ``columns`` that each way of logging shows.
 
         Keys as LOGGING_RULES, in that order.
         """
-        every_400 = self.iterations % LOG_INTERVAL == 0
+        which = [LOGGED.index(column) for column in columns]
+        epochs = {stat: self.epochs[:, which, place] for place, stat in enumerate(STATS)}
         seen = {
-            "every iteration": torch.stack([self.epoch(column, "min"), self.epoch(column, "max")]),
-            "every 400": self.values[every_400, LOGGED.index(column)],
-            "last of each epoch": self.epoch(column, "last"),
-            "epoch means": self.epoch(column, "mean"),
+            "every iteration": torch.cat([epochs["min"], epochs["max"]]),
+            "every 400": self.values[self.iterations % LOG_INTERVAL == 0][:, which],
+            "last of each epoch": epochs["last"],
+            "epoch means": epochs["mean"],
         }
         # A run of fewer iterations than 400 logs nothing every 400th.
         return {rule: (float(v.min()), float(v.max())) for rule, v in seen.items() if v.numel()}

@@ -15,11 +15,12 @@ import torch
 from tqdm.auto import tqdm
 
 from ganlib import classifier, data, experiment, metrics
-from ganlib.commands import duration, follow, table
+from ganlib.commands import check_seed, duration, follow
 from ganlib.experiment import Cell
 from ganlib.recording import RECIPES, measure_packed, pack
 from ganlib.runs import Run, RunError, find_run, read_run, recorded_names, write_whole
 from ganlib.sampling import draw
+from ganlib.tables import aligned
 from ganlib.training import TrainingConfig, choose_device
 
 CLASSIFIER = "classifier"  # a name for `record`, beside those of the recipes
@@ -63,8 +64,9 @@ def record_command(options: argparse.Namespace) -> int:
 
 def record_classifier(device: str, n_epochs: int = 12) -> None:
     """Train the judge on MNIST and ship it; says how well it reads the test split."""
-    train, test = (data.load("mnist", split, classifier.SIZE) for split in data.SPLITS)
-    steps = n_epochs * math.ceil(len(train) / 128)
+    name, size = classifier.TRAINED_ON, classifier.SIZE
+    train, test = (data.load(name, split, size) for split in data.SPLITS)
+    steps = n_epochs * math.ceil(len(train) / classifier.BATCH)
     with tqdm(total=steps, desc=CLASSIFIER, unit="it", disable=None) as bar:
         judge = classifier.train_classifier(train, n_epochs, device=device, on_batch=bar.update)
     classifier.save_classifier(judge)
@@ -105,8 +107,7 @@ def evaluate_command(options: argparse.Namespace) -> int:
         raise ValueError(
             f"--n must be above {metrics.K}, the neighbours looked at, not {options.n}"
         )
-    if not 0 <= options.seed < 2**63:
-        raise ValueError(f"--seed must be at least 0 and below 2**63, not {options.seed}")
+    check_seed(options.seed)
     run = find_run(options.run)
     against = reference_for(run)
     # Now, since what follows takes up to a minute.
@@ -118,7 +119,7 @@ def evaluate_command(options: argparse.Namespace) -> int:
         content = {"run": run.name, "epochs": run.epochs_done, "seed": options.seed}
         content |= {"measures": found, "floor": floor}
         write_whole(Path(options.json), (json.dumps(content, indent=1) + "\n").encode())
-    print(table(report(found, floor)))
+    print(aligned(report(found, floor)))
     if found["confusion"]:
         print("\nasked for (rows) and read as (columns)\n" + confusion_text(found["confusion"]))
     return 0
@@ -130,21 +131,20 @@ def report(found: dict, floor: dict) -> list[tuple[str, ...]]:
     for key, title, form in ROWS:
         shown = ["-" if side[key] is None else form.format(side[key]) for side in (found, floor)]
         rows.append((title, *shown))
-    if found["confusion"]:
-        asked = [row[digit] / max(1, sum(row)) for digit, row in enumerate(found["confusion"])]
-        real = [row[digit] / max(1, sum(row)) for digit, row in enumerate(floor["confusion"])]
-        rows += [
-            (f"  {digit} drawn as asked", f"{asked[digit]:.1%}", f"{real[digit]:.1%}")
-            for digit in range(10)
-        ]
-    else:
-        shares = [count / found["n_images"] for count in found["class_counts"]]
-        real = [count / floor["n_images"] for count in floor["class_counts"]]
-        rows += [
-            (f"  share of {digit}", f"{shares[digit]:.1%}", f"{real[digit]:.1%}")
-            for digit in range(10)
-        ]
+    conditional = found["confusion"] is not None
+    words = "  {} drawn as asked" if conditional else "  share of {}"
+    for digit in range(10):
+        shown = [f"{share_of_digit(side, digit, conditional):.1%}" for side in (found, floor)]
+        rows.append((words.format(digit), *shown))
     return rows
+
+
+def share_of_digit(measured: dict, digit: int, as_asked: bool) -> float:
+    """How much of ``digit`` was drawn as asked; or else, how much of all images shows it."""
+    if not as_asked:
+        return measured["class_counts"][digit] / measured["n_images"]
+    asked = measured["confusion"][digit]
+    return asked[digit] / max(1, sum(asked))
 
 
 def confusion_text(counts: list[list[int]]) -> str:

@@ -14,20 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlib.convolutional import (
-    LEAK,
-    ConvolutionalDiscriminator,
-    ConvolutionalGenerator,
-    convolutional_layers,
-)
+from ganlib.convolutional import LEAK, ConvolutionalDiscriminator, convolutional_layers
 
 # --- The GAN -------------------------------------------------------------------------------------
 
 
 def generator_layers(
-    n_in: int, widths: tuple[int, ...], n_out: int, bn_eps: float
+    n_in: int, img_size: int, channels: int, widths: tuple[int, ...], bn_eps: float
 ) -> nn.Sequential:
-    """Linear blocks that widen from ``n_in`` to ``n_out`` values, squashed to [-1, 1] by Tanh.
+    """Linear blocks that widen from ``n_in`` values to an image's, squashed to [-1, 1] by Tanh.
 
     Each block is Linear, BatchNorm, LeakyReLU. The first has no BatchNorm: its input, noise, is
     normalised already.
@@ -36,7 +31,7 @@ def generator_layers(
     for narrow, wide in zip(widths, widths[1:]):
         layers += [nn.Linear(narrow, wide), nn.BatchNorm1d(wide, eps=bn_eps)]
         layers += [nn.LeakyReLU(LEAK, inplace=True)]
-    return nn.Sequential(*layers, nn.Linear(widths[-1], n_out), nn.Tanh())
+    return nn.Sequential(*layers, nn.Linear(widths[-1], channels * img_size**2), nn.Tanh())
 
 
 class Generator(nn.Module):
@@ -56,7 +51,7 @@ class Generator(nn.Module):
     ):
         super().__init__()
         self.image_shape = (channels, img_size, img_size)
-        self.layers = generator_layers(latent_dim, widths, channels * img_size**2, bn_eps)
+        self.layers = generator_layers(latent_dim, img_size, channels, widths, bn_eps)
 
     def forward(self, z: Tensor) -> Tensor:
         """``z`` (N, latent_dim), standard normal, to images (N, channels, H, W) in [-1, 1]."""
@@ -113,7 +108,10 @@ class Discriminator(nn.Module):
 
 
 class ConditionalGenerator(nn.Module):
-    """G(z, y) of the CGAN (section 2.3): the label's embedding is joined to the noise."""
+    """G(z, y) of the CGAN (section 2.3): the label's embedding is joined to the noise.
+
+    ``make_layers`` says what follows: fully connected layers, or those of ganlib.convolutional.
+    """
 
     def __init__(
         self,
@@ -124,12 +122,13 @@ class ConditionalGenerator(nn.Module):
         embedding_dim: int = 10,
         widths: tuple[int, ...] = (128, 256, 512, 1024),
         bn_eps: float = 1e-5,
+        make_layers: Callable[..., nn.Sequential] = generator_layers,
     ):
         super().__init__()
         self.image_shape = (channels, img_size, img_size)
         self.embedding = nn.Embedding(n_classes, embedding_dim)
         n_in = latent_dim + embedding_dim
-        self.layers = generator_layers(n_in, widths, channels * img_size**2, bn_eps)
+        self.layers = make_layers(n_in, img_size, channels, widths, bn_eps)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """``z`` (N, latent_dim) and ``labels`` (N,) int64 to images (N, channels, H, W)."""
@@ -203,12 +202,22 @@ def conditional(layer: nn.Module, n_classes: int) -> nn.Module:
 class CBNGenerator(nn.Module):
     """G(z, y) with conditional batch normalisation: the label enters there and nowhere else.
 
-    ``layers`` map (N, latent_dim) to pixels; their batch normalisations are made conditional.
+    The batch normalisations among the layers that ``make_layers`` gives are made conditional.
     """
 
-    def __init__(self, layers: nn.Sequential, image_shape: tuple[int, int, int], n_classes: int):
+    def __init__(
+        self,
+        latent_dim: int = 100,
+        img_size: int = 32,
+        channels: int = 1,
+        n_classes: int = 10,
+        widths: tuple[int, ...] = (128, 256, 512, 1024),
+        bn_eps: float = 1e-5,
+        make_layers: Callable[..., nn.Sequential] = generator_layers,
+    ):
         super().__init__()
-        self.image_shape = image_shape
+        self.image_shape = (channels, img_size, img_size)
+        layers = make_layers(latent_dim, img_size, channels, widths, bn_eps)
         self.layers = nn.ModuleList(conditional(layer, n_classes) for layer in layers)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
@@ -217,32 +226,6 @@ class CBNGenerator(nn.Module):
         for layer in self.layers:
             x = layer(x, labels) if isinstance(layer, ConditionalBatchNorm) else layer(x)
         return x.view(-1, *self.image_shape)
-
-
-def cbn_generator(
-    latent_dim: int = 100,
-    img_size: int = 32,
-    channels: int = 1,
-    n_classes: int = 10,
-    bn_eps: float = 1e-5,
-) -> CBNGenerator:
-    """The CBN-CGAN's G: the GAN's fully connected layers, normalised by class."""
-    shape = (channels, img_size, img_size)
-    layers = generator_layers(latent_dim, (128, 256, 512, 1024), channels * img_size**2, bn_eps)
-    return CBNGenerator(layers, shape, n_classes)
-
-
-def convolutional_cbn_generator(
-    latent_dim: int = 100,
-    img_size: int = 32,
-    channels: int = 1,
-    n_classes: int = 10,
-    bn_eps: float = 1e-5,
-) -> CBNGenerator:
-    """The CBN-DCGAN's G: the C-DCGAN's layers, normalised by class."""
-    shape = (channels, img_size, img_size)
-    layers = convolutional_layers(latent_dim, img_size, channels, (128, 64, 32), bn_eps)
-    return CBNGenerator(layers, shape, n_classes)
 
 
 # --- The families --------------------------------------------------------------------------------
@@ -256,6 +239,9 @@ class Family(NamedTuple):
     generator: Callable[..., nn.Module]
     discriminator: Callable[..., nn.Module]
 
+
+# What makes a generator convolutional: its layers, and how many maps each of them has.
+CONVOLUTIONAL = {"make_layers": convolutional_layers, "widths": (128, 64, 32)}
 
 MODELS = {
     "gan": Family("GAN", False, Generator, Discriminator),
@@ -275,9 +261,13 @@ MODELS = {
     ),
     # What section 4.2 proposes, apart and together (chapter 5): the label in the input or in the
     # normalisation, fully connected layers or convolutions.
-    "cbn-cgan": Family("CBN-CGAN", True, cbn_generator, ConditionalDiscriminator),
-    "c-dcgan": Family("C-DCGAN", True, ConvolutionalGenerator, ConvolutionalDiscriminator),
-    "cbn-dcgan": Family("CBN-DCGAN", True, convolutional_cbn_generator, ConvolutionalDiscriminator),
+    "cbn-cgan": Family("CBN-CGAN", True, CBNGenerator, ConditionalDiscriminator),
+    "c-dcgan": Family(
+        "C-DCGAN", True, partial(ConditionalGenerator, **CONVOLUTIONAL), ConvolutionalDiscriminator
+    ),
+    "cbn-dcgan": Family(
+        "CBN-DCGAN", True, partial(CBNGenerator, **CONVOLUTIONAL), ConvolutionalDiscriminator
+    ),
 }
 
 

@@ -22,6 +22,7 @@ from ganlib.training import Epoch
 D_ORANGE = "#d95f02"
 G_BLUE = "#1f6fb4"
 INK = "#333333"
+GREEN, GREY = "#1b7f5c", "#8f8f8f"  # what is neither D nor G: images measured; what is left out
 PAPER_EPOCHS = (0, 25, 50, 100, 150, 200)  # of Fig. 4 and Fig. 6
 
 _GAP = 2  # pixels between the images of a grid

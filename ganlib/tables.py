@@ -5,6 +5,13 @@ from dataclasses import dataclass
 from html import escape
 
 
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of text, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of text under a header. A notebook shows it as HTML, `print` as aligned columns.
@@ -25,10 +32,8 @@ class Table:
                 raise ValueError(f"{len(self.header)} columns, but a row has {len(row)}: {row}")
 
     def __repr__(self) -> str:
-        lines = [tuple(map(str, row)) for row in (self.header, *self.rows)]
-        widths = [max(map(len, column)) for column in zip(*lines)]
-        text = ["  ".join(c.ljust(w) for c, w in zip(line, widths)).rstrip() for line in lines]
-        return "\n".join([self.caption, *text] if self.caption else text)
+        text = aligned([self.header, *self.rows])
+        return f"{self.caption}\n{text}" if self.caption else text
 
     def _repr_html_(self) -> str:
         def cells(row: Sequence[str], tag: str) -> str:

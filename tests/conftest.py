@@ -15,7 +15,8 @@ import torch
 from browser import installed
 from torch import nn
 
-from ganlib import classifier, data, runs
+from ganlib import classifier, data, experiment, metrics, runs
+from ganlib.cli import main
 from ganlib.training import TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,6 +93,27 @@ def judge() -> classifier.Classifier:
     """A judge of scikit-learn's digits; the shipped one reads MNIST, whose digits have margins."""
     known = data.load("digits", "train", img_size=classifier.SIZE)
     return classifier.train_classifier(known, 5, device="cpu")
+
+
+@pytest.fixture
+def small_experiment(monkeypatch) -> None:
+    """The experiment in seconds: two epochs on 8x8 pixels, 300 images to measure."""
+    monkeypatch.setattr(experiment, "EPOCHS", (1, 2))
+    monkeypatch.setattr(experiment, "COUNTS", (100, 300))
+    monkeypatch.setattr(metrics, "N_IMAGES", 300)
+    own = experiment.Cell.config
+    tiny = {"img_size": 8, "batch_size": 64, "latent_dim": 8, "n_epochs": 2}
+    monkeypatch.setattr(
+        experiment.Cell, "config", lambda cell, **changes: own(cell, **changes | tiny)
+    )
+
+
+def refused(capsys, arguments, *words):
+    """``main`` refuses in one line on stderr that holds every one of ``words``."""
+    assert main([str(a) for a in arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ganlib: ") and error.endswith("\n") and error.count("\n") == 1
+    assert all(word in error for word in words), error
 
 
 def same_tensors(left: dict, right: dict) -> bool:

@@ -8,9 +8,10 @@ import pytest
 
 from ganlib import analysis
 from ganlib.analysis import COVERAGE, FRECHET, RANGE, Estimate
+from ganlib.history import LOGGING_RULES
 from ganlib.runs import RunError
 
-RULES = analysis.LOGGING_RULES
+RULES = LOGGING_RULES
 
 
 def made_run(conditioning, loss, bn_eps, seed, discriminator="own", **measures) -> dict:

@@ -8,6 +8,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
+from conftest import refused
 from PIL import Image
 
 from ganlib import cli, commands, losses, runs, sampling, training
@@ -48,14 +49,6 @@ def trained(tmp_path_factory):
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def refused(capsys, arguments, *words):
-    """``main`` refuses in one line on stderr that holds every one of ``words``."""
-    assert main([str(a) for a in arguments]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("ganlib: ") and error.endswith("\n") and error.count("\n") == 1
-    assert all(word in error for word in words), error
 
 
 # --- What goes well ------------------------------------------------------------------------------

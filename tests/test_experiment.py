@@ -15,17 +15,6 @@ CELL = Cell("label", "mse", 1e-5, "swapped", 2)
 
 
 @pytest.fixture
-def small(monkeypatch):
-    """The same experiment in seconds: two epochs, 8x8 digits, 300 images to measure."""
-    monkeypatch.setattr(experiment, "EPOCHS", (1, 2))
-    monkeypatch.setattr(experiment, "COUNTS", (100, 300))
-    monkeypatch.setattr(metrics, "N_IMAGES", 300)
-    own = Cell.config
-    tiny = {"img_size": 8, "batch_size": 64, "latent_dim": 8, "n_epochs": 2}
-    monkeypatch.setattr(Cell, "config", lambda cell, **changes: own(cell, **changes | tiny))
-
-
-@pytest.fixture
 def against(judge):
     pair = [data.load("digits", split, 8, size=200) for split in data.SPLITS]
     return metrics.reference(*pair, judge)
@@ -65,7 +54,7 @@ def test_no_seeds_are_refused(seeds):
 # --- One cell ------------------------------------------------------------------------------------
 
 
-def test_a_cell_is_trained_measured_and_kept(small, against, tmp_path):
+def test_a_cell_is_trained_measured_and_kept(small_experiment, against, tmp_path):
     epochs, path = [], tmp_path / "shipped" / "experiment.json"
     found = experiment.run_cell(CELL, tmp_path, against, "cpu", lambda: epochs.append(1))
     assert len(epochs) == 2 and list(found["metrics"]) == ["1", "2"]
@@ -92,14 +81,16 @@ def test_a_cell_is_trained_measured_and_kept(small, against, tmp_path):
     assert sheet.read_bytes() == (run.folder / "samples" / "epoch_0002.png").read_bytes()
 
 
-def test_a_finished_cell_is_measured_again_without_training(small, against, tmp_path):
+def test_a_finished_cell_is_measured_again_without_training(small_experiment, against, tmp_path):
     first = experiment.run_cell(CELL, tmp_path, against, "cpu")
     epochs = []
     again = experiment.run_cell(CELL, tmp_path, against, "cpu", lambda: epochs.append(1))
     assert not epochs and again["metrics"] == first["metrics"]
 
 
-def test_epochs_share_their_noise_and_the_last_needs_no_kept_weights(small, against, tmp_path):
+def test_epochs_share_their_noise_and_the_last_needs_no_kept_weights(
+    small_experiment, against, tmp_path
+):
     experiment.run_cell(CELL, tmp_path, against, "cpu")
     run = runs.read_run(tmp_path / CELL.name)
     kept = experiment.measure_run(run, [1, 2], against)
@@ -156,7 +147,7 @@ def test_the_shipped_results_are_of_this_grid_and_each_has_its_sheet():
 
 @pytest.mark.parametrize("n_workers", [1, 2])
 @pytest.mark.slow
-def test_workers_share_the_cells(small, monkeypatch, tmp_path, against, n_workers):
+def test_workers_share_the_cells(small_experiment, monkeypatch, tmp_path, against, n_workers):
     """With two, real processes would not see the small protocol: a thread plays the pool. One
     thread, since the switch of `fast_float32_products` is the whole process's."""
     from multiprocessing.pool import ThreadPool

@@ -6,6 +6,7 @@ from PIL import Image
 from test_analysis import additive, made_results, made_run
 
 from ganlib import analysis, curves, findings, runs
+from ganlib.history import LOGGING_RULES
 
 
 @pytest.fixture
@@ -71,15 +72,15 @@ def recorded() -> list:
 
 def test_ranges_are_those_of_the_history(recorded):
     for run in recorded:
-        found = analysis.recorded_ranges(run)
-        assert list(found) == list(analysis.LOGGING_RULES)
+        found = run.losses().ranges("g_loss", "d_loss")
+        assert list(found) == list(LOGGING_RULES)
         assert found["every iteration"] == run.losses().range("g_loss", "d_loss")
         widest = found["every iteration"]
         assert all(widest[0] <= low <= high <= widest[1] for low, high in found.values())
 
 
 def test_mse_on_a_probability_never_passes_one(recorded):
-    assert analysis.recorded_ranges(recorded[1])["every iteration"][1] < 1
+    assert recorded[1].losses().ranges("g_loss", "d_loss")["every iteration"][1] < 1
 
 
 def test_tables_of_recorded_runs(recorded):

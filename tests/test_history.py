@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganlib.history import STATS, WINDOW, LossHistory, summarise
+from ganlib.history import LOGGING_RULES, STATS, WINDOW, LossHistory, summarise
 from ganlib.training import LOGGED
 
 
@@ -46,6 +46,27 @@ def test_extremes_of_every_window_are_kept(history, losses, column):
         inside = (history.iterations > first) & (history.iterations <= first + WINDOW)
         kept = history.values[inside, index]
         assert kept.min() == window.min() and kept.max() == window.max()
+
+
+@pytest.mark.parametrize("columns", [("d_loss",), ("g_loss", "d_loss")])
+def test_ranges_are_what_each_way_of_logging_shows(history, losses, columns):
+    chosen = losses[:, [LOGGED.index(column) for column in columns]]
+    ends, epochs = torch.tensor([500, 1000, 1270]), chosen.split([500, 500, 270])
+    seen = {
+        "every iteration": chosen,
+        "every 400": chosen[399::400],
+        "last of each epoch": chosen[ends - 1],
+        "epoch means": torch.stack([epoch.mean(dim=0) for epoch in epochs]),
+    }
+    assert list(history.ranges(*columns)) == list(LOGGING_RULES)
+    for rule, values in seen.items():
+        expected = float(values.min()), float(values.max())
+        assert history.ranges(*columns)[rule] == pytest.approx(expected)
+    assert history.range(*columns) == history.ranges(*columns)["every iteration"]
+
+
+def test_a_run_of_few_iterations_logs_nothing_every_400th(losses):
+    assert "every 400" not in summarise(losses[:300], torch.tensor([300])).ranges("g_loss")
 
 
 def test_epoch_statistics_are_those_of_every_iteration(history, losses):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import tiny_config
+from conftest import refused, tiny_config
 from PIL import Image
 
 from ganlib import classifier, commands, data, experiment, judging, metrics, recording, runs
@@ -35,13 +35,6 @@ def recipes(monkeypatch):
         monkeypatch.setattr(room, "RECIPES", found)
     monkeypatch.setattr("ganlib.cli.RECIPES", found)
     return found
-
-
-def refused(capsys, arguments, *words):
-    assert main([str(a) for a in arguments]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("ganlib: ") and error.count("\n") == 1
-    assert all(word in error for word in words), error
 
 
 # --- record --------------------------------------------------------------------------------------
@@ -152,15 +145,8 @@ def test_what_evaluate_refuses(here, digits, capsys, arguments, words):
 
 
 @pytest.fixture
-def small_grid(here, monkeypatch, judge):
+def small_grid(here, small_experiment, monkeypatch, judge):
     """A grid of two epochs on small digits."""
-    monkeypatch.setattr(experiment, "EPOCHS", (1, 2))
-    monkeypatch.setattr(experiment, "COUNTS", (100, 200))
-    own = experiment.Cell.config
-    tiny = {"img_size": 8, "batch_size": 64, "latent_dim": 8, "n_epochs": 2}
-    monkeypatch.setattr(
-        experiment.Cell, "config", lambda cell, **changes: own(cell, **changes | tiny)
-    )
     pair = [data.load("digits", split, 8, size=100) for split in data.SPLITS]
     monkeypatch.setattr(judging, "shared_reference", lambda: metrics.reference(*pair, judge))
 

@@ -117,6 +117,18 @@ def test_c7_lets_both_squared_losses_vote():
     assert verdict(results, "C7") == "holds in part"
 
 
+def test_c7_is_judged_where_bce_collapsed():
+    def value(c, loss, eps, seed):
+        if c == "none" and eps == 0.8:  # the one collapse, which MSE leaves as it is
+            return {"coverage": 0.01 + 0.001 * seed}
+        return {"coverage": (0.7 if loss == "mse" else 0.6) * (1 + 0.001 * seed)}
+
+    (entry,) = (e for e in ledger.verdicts(made_results(value=value)) if e.claim == "C7")
+    assert entry.verdict == "does not hold"
+    assert "eps 0.8" in entry.ours and "eps 1e-05" not in entry.ours
+    assert verdict(made_results(), "C7") == "can't be told"  # nothing collapsed
+
+
 def test_another_seed_can_change_a_verdict():
     def value(c, loss, eps, seed):
         return {"coverage": 0.8, "frechet": 1.0} if c == "label" and seed < 2 else {}

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "convolutional": set(),
     "losses": set(),
     "products": set(),
+    "tables": set(),
     # Pairs all networks into families.
     "networks": {"convolutional"},
     # Handed networks; knows losses, and draws its batches.
@@ -36,18 +37,17 @@ MAY_IMPORT = {
     "experiment": {"training", "sampling", "runs", "metrics"},
     "recording": {"training", "sampling", "runs", "metrics", "experiment"},
     "plotting": {"data", "networks", "losses", "training", "history", "sampling", "runs"},
-    "charts": {"networks", "plotting"},
+    "charts": {"convolutional", "networks", "plotting"},
     # Chapter 4: theory on a line, what the experiment says, and how that is shown.
-    "tables": set(),
     "densities": {"losses"},
     "analysis": {"history", "runs", "experiment"},
     "ledger": {"analysis"},
     "findings": {"sampling", "experiment", "plotting", "tables", "analysis", "ledger"},
     "curves": {"losses", "history", "runs", "plotting", "tables", "densities", "analysis"},
     "widgets": {"data", "training", "sampling", "runs", "plotting", "charts", "curves"},
-    "export": {"data", "networks", "training", "history", "sampling", "runs"},
-    "commands": {"data", "networks", "training", "history", "sampling", "runs", "export"},
-    "judging": {"data", "training", "sampling", "runs", "commands"}
+    "export": {"data", "convolutional", "networks", "training", "history", "sampling", "runs"},
+    "commands": {"data", "networks", "training", "history", "sampling", "runs", "tables", "export"},
+    "judging": {"data", "training", "sampling", "runs", "tables", "commands"}
     | {"classifier", "metrics", "experiment", "recording"},
     "cli": {"data", "networks", "losses", "training", "recording", "runs", "metrics"}
     | {"commands", "judging"},
