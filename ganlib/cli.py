@@ -160,10 +160,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="where RUN.json, RUN.bin and index.json go",
     )
 
-    one = command("experiment", judging.experiment_command, "make the results of chapter 4")
+    one = command("experiment", judging.experiment_command, "make the results of chapter 4 or 5")
+    one.add_argument(
+        "--chapter", type=whole, choices=(4, 5), default=4, help="whose (default: %(default)s)"
+    )
     for option, default, text in (
         ("--seeds", 3, "runs of each cell, with seeds 0, 1, ..."),
-        ("--least-squares-seeds", 1, "the same for the least-squares cells"),
+        ("--least-squares-seeds", 1, "the same for the least-squares cells of chapter 4"),
         ("--workers", None, "cells trained at once (default: one a core, at most 4)"),
     ):
         text += "" if default is None else " (default: %(default)s)"

@@ -99,7 +99,7 @@ class ConvolutionalDiscriminator(nn.Module):
         img_size: int = 32,
         channels: int = 1,
         n_classes: int = 10,
-        widths: tuple[int, ...] = (32, 64, 128),
+        widths: tuple[int, ...] = (24, 48, 96),
         dropout: float = 0.25,
         projection: bool = True,
     ):

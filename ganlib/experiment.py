@@ -2,7 +2,8 @@
 
 Every cell of the grid is an ordinary run of the same length, trained once for each seed and
 measured at the same epochs. A finished cell is a result and goes into ``experiment.json``, which
-ships; whatever is there is skipped, so the grid can grow by seeds at any time.
+ships; whatever is there is skipped, so the grid can grow by seeds at any time. The experiment of
+chapter 5 (:mod:`ganlib.improvements`) has other cells and its own file, and all else from here.
 """
 
 import json
@@ -10,6 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
+from typing import Protocol
+
+from torch import nn
 
 from ganlib import metrics
 from ganlib.runs import RECORDED, Run, RunError, read_run, train_run, write_whole
@@ -33,9 +37,21 @@ MODELS = {
 SWAPPED = (("none", "bce", 1e-5), ("label", "mse", 1e-5))
 
 
+class AnyCell(Protocol):
+    """One run of an experiment: a dataclass of its levels, among them a ``seed``."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def epochs(self) -> tuple[int, ...]: ...  # measured; the last ends the run
+
+    def config(self, **changes) -> TrainingConfig: ...
+
+
 @dataclass(frozen=True)
 class Cell:
-    """One run of the experiment: a level of each factor, and a seed."""
+    """One run of chapter 4's experiment: a level of each factor, and a seed."""
 
     conditioning: str  # none or label
     loss: str
@@ -48,11 +64,15 @@ class Cell:
         swapped = "-swapped" if self.discriminator == "swapped" else ""
         return f"{self.conditioning}-{self.loss}-eps{self.bn_eps:g}{swapped}-seed{self.seed}"
 
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        return EPOCHS
+
     def config(self, **changes) -> TrainingConfig:
         """The run's configuration: Table 1's, but for what the cell says and ``changes``."""
         model = MODELS[self.conditioning, self.discriminator]
         chosen = {"model": model, "loss": self.loss, "bn_eps": self.bn_eps, "seed": self.seed}
-        return TrainingConfig(**{"n_epochs": EPOCHS[-1]} | chosen | changes)
+        return TrainingConfig(**{"n_epochs": self.epochs[-1]} | chosen | changes)
 
 
 def cells(n_seeds: int = 3, n_seeds_least_squares: int = 1) -> list[Cell]:
@@ -76,7 +96,7 @@ def cells(n_seeds: int = 3, n_seeds_least_squares: int = 1) -> list[Cell]:
 
 
 def run_cell(
-    cell: Cell,
+    cell: AnyCell,
     workspace: Path,
     against: metrics.Reference,
     device: str = "auto",
@@ -86,7 +106,7 @@ def run_cell(
     folder = workspace / cell.name
     config = cell.config(dataset=against.train.name, device=device)
     resume = (folder / "config.json").exists()
-    for _ in train_run(folder, config, against.train, (0, *EPOCHS), resume):
+    for _ in train_run(folder, config, against.train, (0, *cell.epochs), resume):
         if on_epoch is not None:
             on_epoch()
     return result(cell, read_run(folder), against)
@@ -106,15 +126,24 @@ def measure_run(
     found, epochs = {}, list(epochs)
     for epoch in epochs:
         generator = run.generator(None if epoch == run.epochs_done else epoch)
-        images, labels = draw(generator, run.config, metrics.N_IMAGES, seed=0)
-        labels = labels if run.conditional else None
-        last = epoch == epochs[-1]
-        found[str(epoch)] = metrics.measure(images, labels, against, copies and last)
+        look = copies and epoch == epochs[-1]
+        found[str(epoch)] = measure_generator(generator, run, against, look)
     return found
 
 
-def result(cell: Cell, run: Run, against: metrics.Reference) -> dict:
-    """What is kept of a finished cell: its measures, and its losses under each logging rule."""
+def measure_generator(
+    generator: nn.Module, run: Run, against: metrics.Reference, copies: bool = False
+) -> dict:
+    """The measures of a generator of the run's kind, on 10,000 images from the same z always."""
+    images, labels = draw(generator, run.config, metrics.N_IMAGES, seed=0)
+    return metrics.measure(images, labels if run.conditional else None, against, copies)
+
+
+def result(cell: AnyCell, run: Run, against: metrics.Reference) -> dict:
+    """What is kept of a finished cell: its measures, and its losses under each logging rule.
+
+    If the run averaged G's weights, also what its latest weights score at the end: ``latest``.
+    """
     losses, columns = run.losses(), ("g_loss", "d_loss")
     ranges = {column: losses.ranges(column) for column in columns}
     rules = {
@@ -122,19 +151,21 @@ def result(cell: Cell, run: Run, against: metrics.Reference) -> dict:
     }
     means = {column: losses.epoch(column).tolist() for column in columns}
     made = {"device": run.made["device"], "seconds": run.made["seconds"]}
-    measured = measure_run(run, EPOCHS, against)
+    measured = {"metrics": measure_run(run, cell.epochs, against)}
+    if run.config.ema:
+        measured["latest"] = measure_generator(run.latest_generator(), run, against)
     named = {"name": cell.name} | asdict(cell)
-    return named | made | {"metrics": measured, "losses": rules, "epoch_means": means}
+    return named | made | measured | {"losses": rules, "epoch_means": means}
 
 
 # --- All results ---------------------------------------------------------------------------------
 
 
-def protocol() -> dict:
+def protocol(epochs: tuple[int, ...]) -> dict:
     """What all results in one file share."""
     return {
-        "n_epochs": EPOCHS[-1],
-        "epochs": list(EPOCHS),
+        "n_epochs": epochs[-1],
+        "epochs": list(epochs),
         "n_images": metrics.N_IMAGES,
         "k": metrics.K,
         "dataset": DATASET,
@@ -157,23 +188,22 @@ def read_results(path: Path | None = None) -> dict:
         raise RunError(f"{path} is damaged ({error}): delete it and run the experiment") from error
 
 
-def new_results(against: metrics.Reference) -> dict:
+def new_results(against: metrics.Reference, epochs: tuple[int, ...]) -> dict:
     """Results without a run: the protocol, and the floor of every measure, by number of images."""
     floors = {str(n): metrics.floor(against, n, copies=n == COUNTS[-1]) for n in COUNTS}
     return {
-        "protocol": protocol(),
+        "protocol": protocol(epochs),
         "floor": floors[str(COUNTS[-1])],
         "floor_by_count": floors,
         "runs": [],
     }
 
 
-def add_result(results: dict, found: dict, run: Run, path: Path | None = None) -> None:
-    """Put a cell's result, and its last sample sheet, into the shipped files."""
-    path = path or RESULTS
+def add_result(results: dict, found: dict, run: Run, path: Path) -> None:
+    """Put a cell's result into the file ``path``, its last sample sheet into a folder beside it."""
     others = [other for other in results["runs"] if other["name"] != found["name"]]
     results["runs"] = sorted([*others, found], key=lambda one: one["name"])
-    sheet = run.folder / "samples" / f"epoch_{EPOCHS[-1]:04d}.png"
+    sheet = run.folder / "samples" / f"epoch_{results['protocol']['n_epochs']:04d}.png"
     write_whole(path.with_suffix("") / f"{found['name']}.png", sheet.read_bytes())
     write_whole(path, (json.dumps(rounded(results)) + "\n").encode())
 

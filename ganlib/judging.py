@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from ganlib import classifier, data, experiment, metrics
+from ganlib import classifier, data, experiment, improvements, metrics
 from ganlib.commands import check_seed, duration, follow
-from ganlib.experiment import Cell
+from ganlib.experiment import AnyCell
 from ganlib.recording import RECIPES, measure_packed, pack
 from ganlib.runs import Run, RunError, find_run, read_run, recorded_names, write_whole
 from ganlib.sampling import draw
@@ -164,14 +164,18 @@ def experiment_command(options: argparse.Namespace) -> int:
     n_workers = by_default if options.workers is None else options.workers
     if n_workers < 1:
         raise ValueError(f"--workers must be at least 1, not {n_workers}")
-    grid = experiment.cells(options.seeds, options.least_squares_seeds)
-    workspace = Path(options.workspace) / "experiment"
-    results = opened_results()
+    if options.chapter == 4:
+        grid = experiment.cells(options.seeds, options.least_squares_seeds)
+        path, folder = experiment.RESULTS, "experiment"
+    else:
+        grid, path, folder = improvements.arms(options.seeds), improvements.RESULTS, "improvements"
+    workspace, epochs = Path(options.workspace) / folder, grid[0].epochs
+    results = opened_results(path, epochs)
     done = {one["name"] for one in results["runs"]}
     missing = [cell for cell in grid if cell.name not in done]
     print(f"{len(grid)} cells, {len(grid) - len(missing)} of them done", flush=True)
     began = time.monotonic()
-    with tqdm(total=len(missing) * experiment.EPOCHS[-1], unit="epoch", disable=None) as bar:
+    with tqdm(total=len(missing) * epochs[-1], unit="epoch", disable=None) as bar:
 
         def show_progress() -> None:
             bar.update(sum(epochs_done(workspace / cell.name) for cell in missing) - bar.n)
@@ -180,7 +184,7 @@ def experiment_command(options: argparse.Namespace) -> int:
         try:
             cells = run_cells(missing, workspace, options.device, n_workers, show_progress)
             for count, found in enumerate(cells, 1):
-                experiment.add_result(results, found, read_run(workspace / found["name"]))
+                experiment.add_result(results, found, read_run(workspace / found["name"]), path)
                 left = (time.monotonic() - began) / count * (len(missing) - count)
                 progress = f"{count} of {len(missing)}, about {duration(left)} left"
                 tqdm.write(f"{found['name']}: {progress}", file=sys.stdout)
@@ -190,19 +194,19 @@ def experiment_command(options: argparse.Namespace) -> int:
             kept = "finished cells are kept, and the others resume with the same command"
             print(f"ganlib: stopped; {kept}", file=sys.stderr)
             return 130
-    print(f"{len(results['runs'])} results in {experiment.RESULTS}")
+    print(f"{len(results['runs'])} results in {path}")
     return 0
 
 
-def opened_results() -> dict:
-    """The shipped results, or new ones; refuses a file made under another protocol."""
-    if not experiment.RESULTS.exists():
-        return experiment.new_results(shared_reference())
-    results = experiment.read_results()
-    if results["protocol"] != experiment.protocol():
+def opened_results(path: Path, epochs: tuple[int, ...]) -> dict:
+    """The results in ``path``, or new ones; refuses a file made under another protocol."""
+    if not path.exists():
+        return experiment.new_results(shared_reference(), epochs)
+    results, wanted = experiment.read_results(path), experiment.protocol(epochs)
+    if results["protocol"] != wanted:
         raise RunError(
-            f"{experiment.RESULTS} follows another protocol ({results['protocol']}, not "
-            f"{experiment.protocol()}): move it away to start afresh"
+            f"{path} follows another protocol ({results['protocol']}, not {wanted}): "
+            "move it away to start afresh"
         )
     return results
 
@@ -218,7 +222,7 @@ def epochs_done(folder: Path) -> int:
 
 
 def run_cells(
-    cells: list[Cell],
+    cells: list[AnyCell],
     workspace: Path,
     device: str,
     n_workers: int,
@@ -253,5 +257,5 @@ def open_worker(workspace: Path, device: str, threads: int) -> None:
     _worker = (workspace, shared_reference(), device)
 
 
-def work(cell: Cell) -> dict:
+def work(cell: AnyCell) -> dict:
     return experiment.run_cell(cell, *_worker)

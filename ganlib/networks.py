@@ -268,6 +268,14 @@ MODELS = {
     "cbn-dcgan": Family(
         "CBN-DCGAN", True, partial(CBNGenerator, **CONVOLUTIONAL), ConvolutionalDiscriminator
     ),
+    # The label spliced onto the image, as the fully connected discriminator has it: what of the
+    # convolutional models' gain is the projection's?
+    "cbn-dcgan-spliced": Family(
+        "CBN-DCGAN with the label spliced onto D's image",
+        True,
+        partial(CBNGenerator, **CONVOLUTIONAL),
+        partial(ConvolutionalDiscriminator, projection=False),
+    ),
 }
 
 

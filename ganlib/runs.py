@@ -13,7 +13,6 @@ moment resumes from its last finished epoch. Nothing here is pickled.
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,13 +21,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from ganlib import networks
 from ganlib.data import DigitImages
+from ganlib.files import RunError, read_tensors, read_whole, write_whole
 from ganlib.history import LossHistory, summarise
 from ganlib.sampling import SHEET, fixed_z, from_sheet, generate, png, to_sheet
 from ganlib.training import LOGGED, Epoch, Players, TrainingConfig, choose_device, start, train
@@ -36,40 +34,6 @@ from ganlib.training import LOGGED, Epoch, Players, TrainingConfig, choose_devic
 FORMAT = 1  # of the folder; raised whenever an older reader would misread it
 RECORDED = Path(__file__).parent / "recorded"
 SAMPLE_EPOCHS = (0, 1, 2, 5, 10, 25, 50, 75, 100, 150, 200)
-
-
-class RunError(RuntimeError):
-    """A run's folder is missing, damaged, of another version, or in the way."""
-
-
-# --- Files, whole or not at all ------------------------------------------------------------------
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write ``content`` so that ``path`` holds its old bytes or its new ones, always whole."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True) if partial.parent.is_dir() else None
-        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RunError(f"the run {path.parent} has no readable {path.name}") from error
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    content = _read(path)
-    try:
-        return from_bytes(content)
-    except SafetensorError as error:
-        raise RunError(f"{path} is damaged ({error}): train the run again") from error
 
 
 # --- Reading a run -------------------------------------------------------------------------------
@@ -105,7 +69,7 @@ class Run:
     def losses(self) -> LossHistory:
         """The run's losses. Raises RunError if the file is missing or damaged."""
         path = self.folder / "losses.safetensors"
-        stored = _read_tensors(path)
+        stored = read_tensors(path)
         try:
             if "losses" in stored:
                 return summarise(stored["losses"], stored["epoch_ends"])
@@ -142,14 +106,24 @@ class Run:
         """
         name = "generator" if epoch is None else f"weights/epoch_{epoch:04d}"
         generator, _ = networks_for(self.config)
-        _load_weights(generator, _read_tensors(self.folder / f"{name}.safetensors"), self.folder)
+        _load_weights(generator, read_tensors(self.folder / f"{name}.safetensors"), self.folder)
+        return generator.eval()
+
+    def latest_generator(self) -> nn.Module:
+        """G as it was trained last, where :meth:`generator` is an average of its weights.
+
+        Raises RunError if the checkpoint is gone, as it is from the recorded runs.
+        """
+        tensors = read_tensors(self.folder / "checkpoint.safetensors")
+        generator, _ = networks_for(self.config)
+        _load_weights(generator, _named(tensors, "generator"), self.folder)
         return generator.eval()
 
     def metrics(self) -> dict[int, dict]:
         """What was measured at each epoch, see ganlib.metrics; {} if nothing was."""
         path = self.folder / "metrics.json"
         try:
-            found = json.loads(_read(path)) if path.is_file() else {}
+            found = json.loads(read_whole(path)) if path.is_file() else {}
             return {int(epoch): measures for epoch, measures in found.items()}
         except (ValueError, AttributeError) as error:
             raise RunError(f"{path} is damaged: python -m ganlib record makes it again") from error
@@ -183,7 +157,7 @@ def read_run(folder: Path | str) -> Run:
     if not path.is_file():
         raise RunError(f"{folder} is not a run: it has no config.json")
     try:
-        stored = json.loads(_read(path))
+        stored = json.loads(read_whole(path))
         version = stored["format"]
         if version != FORMAT:
             raise RunError(
@@ -247,7 +221,7 @@ def train_run(
     # A run killed in its first epoch has no checkpoint yet and starts again; any other needs it.
     if found and (found.epochs_done > 0 or (folder / "checkpoint.safetensors").exists()):
         seconds = _load_checkpoint(folder, players)
-        logged = _read_tensors(folder / "losses.safetensors")
+        logged = read_tensors(folder / "losses.safetensors")
         if len(logged.get("losses", ())) < players.iteration:
             raise RunError(f"the losses in {folder} are not those of its checkpoint: train again")
         losses = logged["losses"][: players.iteration]
@@ -340,12 +314,18 @@ def _save_checkpoint(folder: Path, players: Players, seconds: float) -> None:
     write_whole(folder / "checkpoint.safetensors", to_bytes(tensors))
 
 
+def _named(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    """The tensors of one part of a checkpoint, under their own names."""
+    start = f"{part}."
+    return {key.removeprefix(start): v for key, v in tensors.items() if key.startswith(start)}
+
+
 def _load_checkpoint(folder: Path, players: Players) -> float:
     """Put the players where the checkpoint left them; returns the seconds trained so far."""
-    tensors = _read_tensors(folder / "checkpoint.safetensors")
+    tensors = read_tensors(folder / "checkpoint.safetensors")
     try:
         for name, part in _parts(players).items():
-            mine = {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
+            mine = _named(tensors, name)
             if isinstance(part, nn.Module):
                 _load_weights(part, mine, folder)
                 continue

@@ -15,7 +15,7 @@ import torch
 from browser import installed
 from torch import nn
 
-from ganlib import classifier, data, experiment, metrics, runs
+from ganlib import classifier, data, experiment, improvements, metrics, runs
 from ganlib.cli import main
 from ganlib.training import TrainingConfig
 
@@ -97,15 +97,18 @@ def judge() -> classifier.Classifier:
 
 @pytest.fixture
 def small_experiment(monkeypatch) -> None:
-    """The experiment in seconds: two epochs on 8x8 pixels, 300 images to measure."""
-    monkeypatch.setattr(experiment, "EPOCHS", (1, 2))
+    """Both experiments in seconds: two epochs on 8x8 pixels, 300 images to measure."""
     monkeypatch.setattr(experiment, "COUNTS", (100, 300))
     monkeypatch.setattr(metrics, "N_IMAGES", 300)
-    own = experiment.Cell.config
     tiny = {"img_size": 8, "batch_size": 64, "latent_dim": 8, "n_epochs": 2}
-    monkeypatch.setattr(
-        experiment.Cell, "config", lambda cell, **changes: own(cell, **changes | tiny)
-    )
+    for room, kind in ((experiment, experiment.Cell), (improvements, improvements.Arm)):
+        monkeypatch.setattr(room, "EPOCHS", (1, 2))
+        own = kind.config
+
+        def config(cell, own=own, **changes):
+            return own(cell, **changes | tiny)
+
+        monkeypatch.setattr(kind, "config", config)
 
 
 def refused(capsys, arguments, *words):

@@ -172,11 +172,11 @@ def test_a_bias_only_where_no_normalisation_follows(model):
 
 def test_parameter_counts():
     """3 x 3 up and 4 x 4 down; the counts in closed form."""
-    up, down = (128, 64, 32, 1), (1, 32, 64, 128)
+    up, down = (128, 64, 32, 1), (1, 24, 48, 96)
     kernels = sum(9 * a * b for a, b in itertools.pairwise(up))
     joined = 10 * 10 + 110 * 2048 + kernels + 1 + 2 * (128 + 64 + 32)
     assert n_parameters(build("c-dcgan")[0]) == joined
     generator, discriminator = build("cbn-dcgan")
     assert n_parameters(generator) == 100 * 2048 + kernels + 1 + 10 * 2 * (128 + 64 + 32)
     kernels = sum(16 * a * b + b for a, b in itertools.pairwise(down))
-    assert n_parameters(discriminator) == kernels + 2048 + 1 + 10 * 2048
+    assert n_parameters(discriminator) == kernels + 1536 + 1 + 10 * 1536

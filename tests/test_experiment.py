@@ -70,7 +70,7 @@ def test_a_cell_is_trained_measured_and_kept(small_experiment, against, tmp_path
         assert low <= rule["d_loss"][0] <= rule["d_loss"][1] <= high
     assert len(found["epoch_means"]["g_loss"]) == 2
 
-    results = experiment.new_results(against)
+    results = experiment.new_results(against, CELL.epochs)
     assert list(results["floor_by_count"]) == ["100", "300"]
     add_result(results, found, run, path)
     add_result(results, found, run, path)  # again: replaced, not doubled
@@ -121,17 +121,16 @@ def test_missing_and_damaged_results_say_what_to_do(tmp_path):
             read_results(tmp_path / "bad.json")
 
 
-def test_results_of_another_protocol_are_refused(monkeypatch, tmp_path):
+def test_results_of_another_protocol_are_refused(tmp_path):
     parts = {"protocol": {"n_epochs": 1}, "floor": {}, "floor_by_count": {}, "runs": []}
     (tmp_path / "old.json").write_text(json.dumps(parts))
-    monkeypatch.setattr(experiment, "RESULTS", tmp_path / "old.json")
     with pytest.raises(RunError, match="another protocol"):
-        judging.opened_results()
+        judging.opened_results(tmp_path / "old.json", experiment.EPOCHS)
 
 
 def test_the_shipped_results_are_of_this_grid_and_each_has_its_sheet():
     results = read_results()
-    assert results["protocol"] == experiment.protocol()
+    assert results["protocol"] == experiment.protocol(experiment.EPOCHS)
     assert list(results["floor_by_count"]) == [str(n) for n in experiment.COUNTS]
     by_name = {cell.name: cell for cell in cells(99, 99)}
     assert results["runs"]

@@ -8,7 +8,17 @@ import torch
 from conftest import refused, tiny_config
 from PIL import Image
 
-from ganlib import classifier, commands, data, experiment, judging, metrics, recording, runs
+from ganlib import (
+    classifier,
+    commands,
+    data,
+    experiment,
+    improvements,
+    judging,
+    metrics,
+    recording,
+    runs,
+)
 from ganlib.cli import main
 
 
@@ -164,6 +174,20 @@ def test_an_experiment_grows_by_a_seed_and_repeats_nothing(small_grid, here, cap
     assert [one for one in second["runs"] if one["seed"] == 0] == first["runs"]
 
 
+def test_chapter_5_has_an_experiment_of_its_own(small_grid, here, monkeypatch, capsys):
+    results = here / "improvements.json"
+    monkeypatch.setattr(improvements, "RESULTS", results)
+    monkeypatch.setattr(improvements, "MODELS", {("fully connected", "input"): "cgan"})
+    monkeypatch.setattr(improvements, "SPLICED", "cbn-cgan")
+    command = ["experiment", "--chapter", "5", "--device", "cpu", "--workers", "1", "--seeds", "1"]
+    for done in (0, 2):
+        assert main(command) == 0
+        assert f"2 cells, {done} of them done" in capsys.readouterr().out
+    stored = experiment.read_results(results)
+    assert [one["name"] for one in stored["runs"]] == ["cbn-cgan-seed0", "cgan-seed0"]
+    assert (here / "improvements" / "cgan-seed0.png").is_file()
+
+
 def test_ctrl_c_keeps_finished_cells(small_grid, monkeypatch, capsys):
     own, calls = experiment.run_cell, []
 
@@ -184,6 +208,7 @@ def test_ctrl_c_keeps_finished_cells(small_grid, monkeypatch, capsys):
     [
         ("--seeds 0", ["at least 1"]),
         ("--seeds two", ["whole number"]),
+        ("--chapter 3", ["--chapter", "4", "5"]),
         ("--workers 0", ["--workers", "at least 1"]),
         ("--device abacus", ["abacus"]),
     ],

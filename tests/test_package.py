@@ -25,16 +25,18 @@ MAY_IMPORT = {
     "losses": set(),
     "products": set(),
     "tables": set(),
+    "files": set(),
     # Pairs all networks into families.
     "networks": {"convolutional"},
     # Handed networks; knows losses, and draws its batches.
     "training": {"losses", "data", "products"},
     "history": {"training"},
     "sampling": {"data", "networks", "training"},
-    "runs": {"data", "networks", "training", "history", "sampling"},
+    "runs": {"data", "files", "networks", "training", "history", "sampling"},
     "classifier": {"data", "products", "training", "runs"},
     "metrics": {"data", "products", "classifier"},
     "experiment": {"training", "sampling", "runs", "metrics"},
+    "improvements": {"training", "runs"},
     "recording": {"training", "sampling", "runs", "metrics", "experiment"},
     "plotting": {"data", "networks", "losses", "training", "history", "sampling", "runs"},
     "charts": {"convolutional", "networks", "plotting"},
@@ -42,13 +44,13 @@ MAY_IMPORT = {
     "densities": {"losses"},
     "analysis": {"history", "runs", "experiment"},
     "ledger": {"analysis"},
-    "findings": {"sampling", "experiment", "plotting", "tables", "analysis", "ledger"},
+    "findings": {"history", "sampling", "experiment", "plotting", "tables", "analysis", "ledger"},
     "curves": {"losses", "history", "runs", "plotting", "tables", "densities", "analysis"},
     "widgets": {"data", "training", "sampling", "runs", "plotting", "charts", "curves"},
     "export": {"data", "convolutional", "networks", "training", "history", "sampling", "runs"},
     "commands": {"data", "networks", "training", "history", "sampling", "runs", "tables", "export"},
     "judging": {"data", "training", "sampling", "runs", "tables", "commands"}
-    | {"classifier", "metrics", "experiment", "recording"},
+    | {"classifier", "metrics", "experiment", "improvements", "recording"},
     "cli": {"data", "networks", "losses", "training", "recording", "runs", "metrics"}
     | {"commands", "judging"},
     "__main__": {"cli"},
@@ -111,7 +113,7 @@ def test_heavy_libraries_stay_in_their_rooms(room):
         "torchvision": {"data"},
         "sklearn": {"data", "metrics"},
         "scipy": {"analysis"},
-        "safetensors": {"runs", "recording", "classifier"},
+        "safetensors": {"files", "runs", "recording", "classifier"},
     }
     for library in libraries(room) & homes.keys():
         assert room in homes[library], f"{room} imports {library}"

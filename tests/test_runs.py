@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -56,56 +55,6 @@ def finish(folder: Path, config, digits, **options) -> None:
 def copy(finished, tmp_path) -> Path:
     """A copy of a finished run, free to be damaged."""
     return Path(shutil.copytree(finished.folder, tmp_path / finished.name))
-
-
-# --- Files, whole or not at all ------------------------------------------------------------------
-
-
-def test_a_file_is_written_in_place_of_the_old_one(tmp_path):
-    path = tmp_path / "new" / "folder" / "file.bin"
-    for content in (b"old", b"new"):
-        write_whole(path, content)
-        assert path.read_bytes() == content
-    assert os.listdir(path.parent) == ["file.bin"]
-
-
-def test_a_write_that_ends_halfway_leaves_the_old_file_and_nothing_else(tmp_path):
-    """Really cut: this process may write files of 1,000 bytes for a moment, as on a full disk."""
-    resource = pytest.importorskip("resource")
-    path = tmp_path / "file.bin"
-    write_whole(path, b"old")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(RunError, match=r"cannot write .*file\.bin: File too large"):
-            write_whole(path, bytes(5000))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file.bin"]
-
-
-def test_a_file_that_can_not_be_put_in_place_leaves_the_old_one(monkeypatch, tmp_path):
-    path = tmp_path / "file.bin"
-    write_whole(path, b"old")
-
-    def denied(*arguments):
-        raise OSError(13, "Permission denied")
-
-    monkeypatch.setattr(os, "replace", denied)
-    with pytest.raises(RunError, match=r"cannot write .*file\.bin: Permission denied"):
-        write_whole(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file.bin"]
-
-
-def test_a_folder_that_can_not_be_written_is_a_run_error(tmp_path, digits):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RunError, match="cannot write "):
-        write_whole(tmp_path / "file" / "deeper" / "config.json", b"")
-    with pytest.raises(RunError, match="cannot write .*: Not a directory"):
-        next(train_run(tmp_path / "file" / "run", tiny_config(), digits))
-    assert (tmp_path / "file").read_text() == "in the way"
 
 
 # --- A finished run ------------------------------------------------------------------------------
