@@ -183,7 +183,11 @@ def contrast(
 ) -> dict[int, float]:
     """``after`` minus ``before`` for each seed that both cells have; for a ratio, logarithms."""
     first = by_seed(results, measure, epoch, **before)
-    second = by_seed(results, measure, epoch, **after)
+    return paired(first, by_seed(results, measure, epoch, **after), measure)
+
+
+def paired(first: dict[int, float], second: dict[int, float], measure: Measure) -> dict[int, float]:
+    """``second`` minus ``first`` for each seed that both have; for a ratio, logarithms."""
     scale = _log if measure.ratio else float
     return {s: scale(second[s]) - scale(first[s]) for s in sorted(first.keys() & second.keys())}
 

@@ -288,16 +288,20 @@ def range_table(results: dict) -> Table:
     return Table(("cell", "seeds", *LOGGING_RULES), rows, "mean of each end over seeds")
 
 
-def ledger_table(results: dict) -> Table:
-    """The paper's claims and their verdicts, as :func:`ganlib.ledger.verdicts` finds them."""
+def ledger_table(results: dict, improved: dict) -> Table:
+    """The paper's claims and their verdicts, as :func:`ganlib.ledger.verdicts` finds them.
+
+    ``results`` are chapter 4's, ``improved`` chapter 5's.
+    """
     header = ("claim", "in words", "the paper's evidence", "ours", "seeds", "verdict")
     rows = [
-        (e.claim, e.says, e.paper, e.ours, e.seeds, e.verdict.upper()) for e in verdicts(results)
+        (e.claim, e.says, e.paper, e.ours, e.seeds, e.verdict.upper())
+        for e in verdicts(results, improved)
     ]
     return Table(header, rows, wide=True)
 
 
-def rules_table(results: dict) -> Table:
+def rules_table(results: dict, improved: dict) -> Table:
     """What each claim's verdict is decided by."""
-    rows = [(e.claim, e.says, e.rule) for e in verdicts(results) if e.rule]
+    rows = [(e.claim, e.says, e.rule) for e in verdicts(results, improved)]
     return Table(("claim", "in words", "decided by"), rows, wide=True)

@@ -8,7 +8,7 @@ into one of VERDICTS.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ganlib import analysis
+from ganlib import analysis, gains
 from ganlib.analysis import (
     ACCURACY,
     COVERAGE,
@@ -28,9 +28,10 @@ from ganlib.analysis import (
     reading,
     simple_effects,
 )
+from ganlib.improvements import MODELS
 
 VERDICTS = ("holds", "holds in part", "does not hold", "can't be told")
-ELSEWHERE = "see chapter 5"
+ELSEWHERES = "other authors' results"
 COLLAPSED = 0.25  # of the real images' coverage; below it, or short of a digit, a run collapsed
 OBEYS = 0.9  # of the images are drawn as asked
 EARLY = 5  # the epoch at which C3 is judged
@@ -278,14 +279,68 @@ def _c7(results: dict) -> Entry:
     )
 
 
-def _later(says: str) -> Entry:
-    return Entry("4.2", says, "other authors' results", "", "", "", ELSEWHERE)
+# --- The claims of section 4.2, which chapter 5 tests --------------------------------------------
 
 
-def verdicts(results: dict) -> list[Entry]:
-    """All claims of the paper, in its order, judged by the experiment's ``results``."""
+def _change(
+    number: str,
+    says: str,
+    what: str,
+    found: dict[tuple[Measure, int], dict[str, Estimate]],
+    when: int,
+) -> Entry:
+    """A claim about a change; ``found``: its effects by setting, for each measure and direction."""
+    words, readings, counts, wanted = [], [], [], []
+    for (measure, toward), effects in found.items():
+        shown = (f"{one} ({where})" for where, one in effects.items())
+        words.append(f"{measure.title} {', '.join(shown)}")
+        wanted.append(f"{measure.title}: {'more' if toward > 0 else 'less'}")
+        readings += _readings(effects, measure, toward)
+        counts += [one.n for one in _votes(effects).values()]
+    rule = f"effect of {what} at epoch {when} on {'; '.join(wanted)}"
+    ours = f"At epoch {when}: {'; '.join(words)}."
+    return Entry(number, says, ELSEWHERES, rule, ours, _seeds(counts), combine(readings))
+
+
+def _cbn(results: dict) -> Entry:
+    last = gains.last_epoch(results)
+    found = {
+        (measure, toward): gains.label_effects(results, measure, last)
+        for measure, toward in ((FRECHET, -1), (COVERAGE, +1))
+    }
+    what = "CBN, in place of the label in G's input,"
+    return _change("4.2 a", "conditional batch normalisation helps", what, found, last)
+
+
+def _convolutions(results: dict, number: str, says: str, measures: dict, epoch: int) -> Entry:
+    found = {
+        (measure, toward): gains.layer_effects(results, measure, epoch)
+        for measure, toward in measures.items()
+    }
+    return _change(number, says, "convolution, in place of full connection,", found, epoch)
+
+
+def _fewer_parameters(_results: dict) -> Entry:
+    pairs = [[MODELS[layers, label] for layers in gains.LAYERS] for label in gains.LABEL]
+    counts = [[gains.parameters(model) for model in pair] for pair in pairs]
+    fewer = [all(new < old for old, new in zip(*pair)) for pair in counts]
+    shown = "; ".join(
+        f"{new} has {sum(few):,}, {old} {sum(many):,}"
+        for (old, new), (many, few) in zip(pairs, counts)
+    )
+    verdict = "holds" if all(fewer) else "holds in part" if any(fewer) else "does not hold"
+    says, rule = "convolutions need fewer parameters", "numbers that G and D learn: less, in both"
+    return Entry("4.2 c", says, ELSEWHERES, rule, f"{shown}.", "–", verdict)
+
+
+def verdicts(results: dict, improved: dict) -> list[Entry]:
+    """All claims of the paper, in its order, judged by the results of chapters 4 and 5."""
+    last = gains.last_epoch(improved)
+    clearer, sooner = {PRECISION: +1, FRECHET: -1}, {FRECHET: -1, COVERAGE: +1}
     return [
         *(judge(results) for judge in (_c1, _c2, _c3, _c4, _c5, _c6, _c7)),
-        _later("conditional batch normalisation helps"),
-        _later("convolutions give clearer digits, with fewer parameters, sooner"),
+        _cbn(improved),
+        _convolutions(improved, "4.2 b", "convolutions give clearer digits", clearer, last),
+        _fewer_parameters(improved),
+        _convolutions(improved, "4.2 d", "convolutions converge faster", sooner, EARLY),
     ]

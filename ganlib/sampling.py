@@ -1,5 +1,6 @@
 """Asking a generator for images: the fixed z of a run, sample sheets, walks between two z."""
 
+import copy
 import io
 
 import numpy as np
@@ -96,3 +97,22 @@ def interpolate(start: Tensor, end: Tensor, steps: int = 10) -> Tensor:
         return start + share * (end - start)
     weights = ((1 - share) * angle).sin(), (share * angle).sin()
     return (weights[0] * start + weights[1] * end) / angle.sin()
+
+
+@torch.no_grad()
+def between_digits(
+    generator: nn.Module, z: Tensor, start: int, end: int, steps: int = 10
+) -> Tensor:
+    """One ``z`` (latent_dim,) drawn as ``start``, as ``end`` and as what lies between the two.
+
+    All that a digit has for itself in a conditional generator, its embedding or its scales and
+    shifts, is mixed, from the one's to the other's. Returns (steps, 1, H, W) in [-1, 1].
+    """
+    mixed = copy.deepcopy(generator).cpu()
+    share = torch.linspace(0, 1, steps).unsqueeze(1)
+    for layer in mixed.modules():
+        if isinstance(layer, (nn.Embedding, networks.ConditionalBatchNorm)):
+            for name, table in list(layer.named_parameters(recurse=False)):  # a row a class
+                rows = table[start] + share * (table[end] - table[start])
+                setattr(layer, name, nn.Parameter(rows))
+    return generate(mixed, z.expand(steps, -1), torch.arange(steps), conditional=True)

@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Sequence
 
 import ipywidgets
+import torch
 from IPython.display import Markdown, display
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -91,6 +92,24 @@ def digit_and_epoch_sliders(run: Run, digit: int = 3) -> ipywidgets.Widget:
         by_digit = run.samples(epoch).unflatten(0, (10, 10)).transpose(0, 1)
         inner.append(_stack([_picture(mine, 10) for mine in by_digit], digits))
     return ipywidgets.VBox([digits, when, _stack(inner, when)])
+
+
+def digit_and_epoch_of_models(
+    runs: Sequence[Run], epochs: Sequence[int], digit: int = 3
+) -> ipywidgets.Widget:
+    """Several conditional runs one below the other, each drawing the same ten z as one digit.
+
+    All of ``runs`` must have the same seed, and have kept samples of all ``epochs``.
+    """
+    digits = _slider([str(d) for d in range(10)], "digit", digit)
+    when = _slider([str(e) for e in epochs], "epoch", len(epochs) - 1)
+    names = ipywidgets.HTML("rows, from above: " + ", ".join(run.name for run in runs))
+    inner = []
+    for epoch in epochs:
+        sheets = [run.samples(epoch).unflatten(0, (10, 10)) for run in runs]
+        pages = [torch.cat([sheet[:, shown] for sheet in sheets]) for shown in range(10)]
+        inner.append(_stack([_picture(page, 10) for page in pages], digits))
+    return ipywidgets.VBox([digits, when, names, _stack(inner, when)])
 
 
 def run_and_epoch_sliders(

@@ -5,14 +5,19 @@ from pathlib import Path
 import nbformat
 import pytest
 from test_analysis import made_results, made_run
+from test_gains import additive, made_improvements
 
-from ganlib import analysis, findings, ledger
+from ganlib import analysis, findings, gains, ledger
 
 CHAPTER = Path(__file__).resolve().parents[1] / "book" / "04_loss_analysis.ipynb"
 
 
-def verdict(results: dict, claim: str) -> str:
-    (entry,) = (e for e in ledger.verdicts(results) if e.claim == claim)
+def entries(results: dict | None = None, improved: dict | None = None) -> list[ledger.Entry]:
+    return ledger.verdicts(results or made_results(), improved or made_improvements())
+
+
+def verdict(results: dict | None, claim: str, improved: dict | None = None) -> str:
+    (entry,) = (e for e in entries(results, improved) if e.claim == claim)
     return entry.verdict
 
 
@@ -43,21 +48,31 @@ def test_readings_make_a_verdict(readings, expected):
 
 
 def test_every_claim_has_a_line_and_a_known_verdict():
-    entries = ledger.verdicts(made_results())
-    assert [e.claim for e in entries] == ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "4.2", "4.2"]
-    assert {e.verdict for e in entries} <= {*ledger.VERDICTS, ledger.ELSEWHERE}
-    assert all(bool(e.rule) == (e.verdict != ledger.ELSEWHERE) for e in entries)
+    found = entries()
+    claims = ["C1", "C2", "C3", "C4", "C5", "C6", "C7", "4.2 a", "4.2 b", "4.2 c", "4.2 d"]
+    assert [e.claim for e in found] == claims
+    assert {e.verdict for e in found} <= set(ledger.VERDICTS)
+    assert all(e.rule and e.ours and e.paper for e in found)
 
 
-def test_nothing_can_be_told_from_one_seed():
-    entries = ledger.verdicts(made_results(n_seeds=1))
-    assert {e.verdict for e in entries} == {"can't be told", ledger.ELSEWHERE}
-    assert {e.seeds for e in entries if e.claim == "C1"} == {"1"}
+@pytest.mark.parametrize("n_seeds", [0, 1])
+def test_nothing_can_be_told_from_one_seed_or_none(n_seeds):
+    found = entries(made_results(n_seeds), made_improvements(n_seeds))
+    assert {e.verdict for e in found if e.claim != "4.2 c"} == {"can't be told"}  # c only counts
+    assert {e.seeds for e in found if e.claim == "C1"} == {str(n_seeds)}
 
 
-def test_no_runs_at_all_are_no_error():
-    entries = ledger.verdicts(made_results(n_seeds=0))
-    assert {e.verdict for e in entries} == {"can't be told", ledger.ELSEWHERE}
+def test_section_4_2_is_judged_by_chapter_5():
+    improved = made_improvements(value=additive)  # better distances, equal coverage
+    verdicts = [verdict(None, f"4.2 {letter}", improved) for letter in "abcd"]
+    assert verdicts == ["holds in part", "holds in part", "holds", "holds in part"]
+    worse = made_improvements(
+        value=lambda layers, label, seed: {
+            "frechet": (2.0 if label == "CBN" else 1.0) * (1 + 0.1 * seed),
+            "coverage": 0.8 - 0.2 * (label == "CBN") + 0.1 * seed,
+        }
+    )
+    assert verdict(None, "4.2 a", worse) == "does not hold"
 
 
 def test_c1_counts_collapsed_runs():
@@ -123,7 +138,7 @@ def test_c7_is_judged_where_bce_collapsed():
             return {"coverage": 0.01 + 0.001 * seed}
         return {"coverage": (0.7 if loss == "mse" else 0.6) * (1 + 0.001 * seed)}
 
-    (entry,) = (e for e in ledger.verdicts(made_results(value=value)) if e.claim == "C7")
+    (entry,) = (e for e in entries(made_results(value=value)) if e.claim == "C7")
     assert entry.verdict == "does not hold"
     assert "eps 0.8" in entry.ours and "eps 1e-05" not in entry.ours
     assert verdict(made_results(), "C7") == "can't be told"  # nothing collapsed
@@ -151,4 +166,4 @@ def test_the_chapter_shows_the_verdicts_of_the_shipped_results():
         for output in cell.outputs
         if output.output_type == "execute_result"
     ]
-    assert shown == [repr(findings.ledger_table(analysis.load()))]
+    assert shown == [repr(findings.ledger_table(analysis.load(), gains.load()))]

@@ -116,5 +116,19 @@ def test_a_walk_between_parallel_z_is_finite():
         torch.testing.assert_close(walk, torch.stack([start, (start + end) / 2, end]))
 
 
+@pytest.mark.parametrize("model", ["cgan", "cbn-cgan", "c-dcgan", "cbn-dcgan"])
+def test_a_walk_between_digits_starts_and_ends_at_them(model):
+    generator, _ = networks.build(model)
+    with torch.no_grad():  # as after some training: no class is like another
+        for table in generator.parameters():
+            table.add_(0.05 * torch.randn_like(table))
+    z = torch.randn(100, generator=torch.Generator().manual_seed(0))
+    walk = sampling.between_digits(generator, z, 3, 8, steps=5)
+    ends = generate(generator, z.expand(2, -1), torch.tensor([3, 8]), True)
+    torch.testing.assert_close(walk[[0, -1]], ends, atol=1e-4, rtol=0)
+    assert walk.shape == (5, 1, 32, 32)
+    assert not torch.isclose(walk[2], ends[0]).all() and not torch.isclose(walk[2], ends[1]).all()
+
+
 def test_a_sheet_has_ten_rows_and_columns():
     assert sampling.SHEET == 10

@@ -7,11 +7,13 @@ from functools import cache
 import nbformat
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT
 from execute import chapters
 from PIL import Image
 
 from ganlib import curves, data, runs
+from ganlib.improvements import MODELS
 from ganlib.plotting import mosaic
 
 CHAPTERS = [str(chapter.with_suffix("")) for chapter in chapters()]
@@ -59,6 +61,12 @@ def of_digit(dataset: data.DigitImages, digit: str) -> np.ndarray:
     return mosaic(dataset.images[dataset.labels == int(digit)][:50], 10)
 
 
+def of_models(sheets: list[runs.Run], digit: str, epoch: str) -> np.ndarray:
+    """A row for each model of chapter 5."""
+    rows = [run.samples(int(epoch))[int(digit) :: 10] for run in sheets]
+    return mosaic(torch.cat(rows), 10)
+
+
 def of_run_and_epoch(_, run: str, epoch: str) -> np.ndarray:
     """A figure of samples, losses and measures, as its file holds it: indices into its palette."""
     (frame,) = curves.frames(runs.find_run(run), [int(epoch)])
@@ -71,7 +79,9 @@ def sources(names: frozenset[str]) -> list:
     if names == {"epoch"}:
         return [(of_epoch, run) for run in recorded]
     if names == {"digit", "epoch"}:
-        return [(of_digit_and_epoch, run) for run in recorded if run.conditional]
+        models = [runs.find_run(model) for model in MODELS.values()]
+        each = [(of_digit_and_epoch, run) for run in recorded if run.conditional]
+        return [*each, (of_models, models)]
     if names == {"run", "epoch"}:
         return [(of_run_and_epoch, None)]
     if names == {"digit"}:

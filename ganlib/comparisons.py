@@ -1,0 +1,133 @@
+"""Figures and tables of chapter 5: its cells, their effects, and all models of the book."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from torch import Tensor
+
+from ganlib import gains
+from ganlib.analysis import ACCURACY, CLASSES, COVERAGE, PRECISION, RECALL, Measure
+from ganlib.classifier import load_classifier, read_digits
+from ganlib.findings import _draw_sheet, _mean_and_spread, _shown
+from ganlib.gains import DISTANCE, JUDGED, LABEL, LAYERS, SECONDS, WORST_DIGIT
+from ganlib.improvements import MODELS, RESULTS, SPLICED
+from ganlib.networks import family
+from ganlib.plotting import GREEN, GREY, INK, _draw_grid, _figure
+from ganlib.runs import Run
+from ganlib.tables import Table
+
+# One look for a model in every figure: the colour says its layers, the line where the label enters.
+_COLOURS = dict(zip(LAYERS, (GREY, GREEN)))
+_LINES = {"input": ":", "CBN": "-"}
+_MODELS = (*MODELS.values(), SPLICED)
+_IN_THE_END = (DISTANCE, COVERAGE, RECALL, PRECISION, CLASSES, ACCURACY, WORST_DIGIT)
+
+
+def gallery(seed: int = 0, n_rows: int = 4, folder: Path | None = None) -> Figure:
+    """Samples of the four cells at the last epoch: layers down, the label's way in across."""
+    folder = folder or RESULTS.with_suffix("")
+    figure, axes = _figure(8.6, 4.1, 2, 2)
+    for (layers, label), model in MODELS.items():
+        place = axes[LAYERS.index(layers), LABEL.index(label)]
+        _draw_sheet(place, folder / f"{model}-seed{seed}.png", n_rows)
+        place.set_title(f"{layers}, label in {'the input' if label == 'input' else label}")
+    return figure
+
+
+def cells_table(results: dict) -> Table:
+    """Every model at the last epoch: mean and standard deviation over seeds, size and time."""
+    last, rows = gains.last_epoch(results), []
+    measures = (*JUDGED[:2], WORST_DIGIT, *JUDGED[2:], SECONDS)
+    for model in _MODELS:
+        runs = gains.runs_of(results, model)
+        shown = [_mean_and_spread([m(run, last) for run in runs], m) for m in measures]
+        sizes = [f"{size:,}" for size in gains.parameters(model)]
+        rows.append((model, str(len(runs)), *shown, *sizes))
+    floor = {"metrics": {str(last): results["floor"]}}
+    real = [_shown(measure(floor, last), measure) for measure in measures[:-1]]
+    rows.append(("real training images", "", *real, "", "", ""))
+    header = ("model", "seeds", *(m.title for m in measures), "numbers in G", "in D")
+    return Table(header, rows, f"epoch {last}; mean ± standard deviation over seeds")
+
+
+def effects_table(results: dict) -> Table:
+    """Each change's effect on each measure, with its interval."""
+    columns = [gains.changes(results, measure) for measure in JUDGED]
+    rows = [
+        (name, str(one.n), *(str(column[name]) for column in columns))
+        for name, one in columns[0].items()
+    ]
+    header = ("change", "seeds", *(measure.title for measure in JUDGED))
+    caption = f"epoch {gains.last_epoch(results)}; mean of the seeds' differences [95 % interval]"
+    return Table(header, rows, caption)
+
+
+def courses(results: dict, measures: Sequence[Measure] = (DISTANCE, COVERAGE)) -> Figure:
+    """Measures by epoch and by minutes of training: a thin line for each run, a thick mean."""
+    epochs = results["protocol"]["epochs"]
+    figure, axes = _figure(9, 5.6, len(measures), 2, sharey="row", sharex="col")
+    for (layers, label), model in MODELS.items():
+        runs = gains.runs_of(results, model)
+        look = {"color": _COLOURS[layers], "ls": _LINES[label]}
+        for row, measure in zip(axes, measures):
+            values = np.array([[measure(run, epoch) for epoch in epochs] for run in runs])
+            minutes = [SECONDS(run, epochs[-1]) / 60 * np.array(epochs) for run in runs]
+            if not runs:
+                continue
+            for times, line in zip(minutes, values):
+                row[0].plot(epochs, line, lw=0.7, alpha=0.6, **look)
+                row[1].plot(times, line, lw=0.7, alpha=0.6, **look)
+            row[0].plot(epochs, values.mean(axis=0), lw=2.2, **look)
+            row[1].plot(np.mean(minutes, axis=0), values.mean(axis=0), lw=2.2, **look)
+    for row, measure in zip(axes, measures):
+        for place in row:
+            place.axhline(results["floor"][measure.key], color=INK, lw=0.8, ls="--")
+            if measure.ratio:
+                place.set_yscale("log")
+        row[0].set_ylabel(measure.title)
+        row[0].annotate("real", (epochs[0], results["floor"][measure.key]), va="bottom", fontsize=8)
+    axes[-1, 0].set_xlabel("epoch")
+    axes[-1, 1].set_xlabel("minutes of training, one core of a CPU")
+    names = [f"{layers}, {label}" for layers, label in MODELS]
+    handles = [
+        Line2D([], [], color=_COLOURS[layers], ls=_LINES[label], lw=2, label=name)
+        for (layers, label), name in zip(MODELS, names)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
+    return figure
+
+
+def best_and_worst(images: Tensor, labels: Tensor, n: int = 5) -> Figure:
+    """Of every digit, the images that the judge finds clearest, and those it doubts most.
+
+    By the probability that it gives to the digit asked for; every column is a digit.
+    """
+    _, scores = read_digits(load_classifier(), images)
+    sure = scores.softmax(dim=1).gather(1, labels.unsqueeze(1)).squeeze(1)
+    order = [sure.masked_fill(labels != digit, -1).argsort(descending=True) for digit in range(10)]
+    counts = [int((labels == digit).sum()) for digit in range(10)]
+    best = [ranks[:n] for ranks in order]
+    worst = [ranks[:count][-n:].flip(0) for ranks, count in zip(order, counts)]
+    figure, axes = _figure(9, 5.2 * n / 10, 1, 2)
+    for place, chosen, title in zip(axes, (best, worst), ("clearest", "most doubtful")):
+        grid = images[[int(ranks[row]) for row in range(n) for ranks in chosen]]
+        _draw_grid(place, grid, 10, title)
+    return figure
+
+
+def all_models(runs: Sequence[Run], floor: dict) -> Table:
+    """Every recorded run at its end, beside real images."""
+    rows = []
+    for run in runs:
+        measured = {"metrics": {str(k): v for k, v in run.metrics().items()}}
+        shown = [_shown(m(measured, run.epochs_done), m) for m in _IN_THE_END]
+        size = f"{gains.parameters(run.config.model)[0]:,}"
+        about = (family(run.config.model).title, run.config.loss, str(run.epochs_done))
+        rows.append((run.name, *about, *shown, size))
+    real = [_shown(floor[measure.key], measure) for measure in _IN_THE_END]
+    rows.append(("real training images", "", "", "", *real, ""))
+    header = ("run", "model", "loss", "epochs", *(m.title for m in _IN_THE_END), "numbers in G")
+    return Table(header, rows, "recorded runs, one seed each")

@@ -1,0 +1,118 @@
+"""What the experiment of chapter 5 says: each change's effect, as numbers with intervals.
+
+Effects are differences between runs of the same seed, read with the measures and intervals of
+chapter 4 (:mod:`ganlib.analysis`).
+"""
+
+from dataclasses import replace
+
+from ganlib.analysis import (
+    ACCURACY,
+    COVERAGE,
+    FRECHET,
+    PRECISION,
+    RECALL,
+    Estimate,
+    Measure,
+    estimate,
+    paired,
+)
+from ganlib.experiment import read_results
+from ganlib.improvements import MODELS, RESULTS, SPLICED
+from ganlib.networks import build, n_parameters
+
+LAYERS = "fully connected", "convolutional"
+LABEL = "input", "CBN"
+
+
+def _worst_digit(run: dict, epoch: int) -> float | None:
+    asked = run["metrics"][str(epoch)]["confusion"]
+    return None if asked is None else min(row[digit] / sum(row) for digit, row in enumerate(asked))
+
+
+def _seconds(run: dict, _epoch: int) -> float:
+    return run["seconds"] / len(run["epoch_means"]["g_loss"])
+
+
+DISTANCE = replace(FRECHET, form="{:.2f}")  # below 1, the second decimal counts
+WORST_DIGIT = Measure("worst", "worst digit", "{:.1%}", 0.02, of=_worst_digit)
+SECONDS = Measure("seconds", "seconds an epoch", "{:.0f}", 1.1, ratio=True, of=_seconds)
+JUDGED = (DISTANCE, ACCURACY, COVERAGE, RECALL, PRECISION)
+
+
+def load(path=None) -> dict:
+    """Chapter 5's results, see ganlib.experiment.read_results."""
+    return read_results(path or RESULTS)
+
+
+def last_epoch(results: dict) -> int:
+    """The epoch that ends every run of the experiment."""
+    return results["protocol"]["n_epochs"]
+
+
+def runs_of(results: dict, model: str) -> list[dict]:
+    """A model's runs, by seed."""
+    mine = (run for run in results["runs"] if run["model"] == model)
+    return sorted(mine, key=lambda run: run["seed"])
+
+
+def by_seed(results: dict, model: str, measure: Measure, epoch: int) -> dict[int, float]:
+    """The measure of each seed's run of a model."""
+    return {run["seed"]: measure(run, epoch) for run in runs_of(results, model)}
+
+
+def parameters(model: str) -> tuple[int, int]:
+    """How many numbers G and D of a model learn."""
+    generator, discriminator = build(model)
+    return n_parameters(generator), n_parameters(discriminator)
+
+
+# --- Effects -------------------------------------------------------------------------------------
+
+
+def change(results: dict, before: str, after: str, measure: Measure, epoch: int) -> Estimate:
+    """What one model in place of another does to a measure: mean and interval over seeds."""
+    pair = (by_seed(results, model, measure, epoch) for model in (before, after))
+    return estimate(paired(*pair, measure).values(), measure.ratio)
+
+
+def label_effects(results: dict, measure: Measure, epoch: int) -> dict[str, Estimate]:
+    """CBN in place of the label in G's input, with either kind of layers."""
+    return {
+        layers: change(results, *(MODELS[layers, label] for label in LABEL), measure, epoch)
+        for layers in LAYERS
+    }
+
+
+def layer_effects(results: dict, measure: Measure, epoch: int) -> dict[str, Estimate]:
+    """Convolution in place of fully connected layers, with the label in either place."""
+    names = {"input": "label in the input", "CBN": "CBN"}
+    return {
+        names[label]: change(results, *(MODELS[layers, label] for layers in LAYERS), measure, epoch)
+        for label in LABEL
+    }
+
+
+def average_effect(results: dict, model: str, measure: Measure) -> Estimate:
+    """The average of G's weights in place of the latest ones, at the end of the same runs."""
+    last = last_epoch(results)
+    runs = runs_of(results, model)
+    latest = {
+        run["seed"]: measure(run | {"metrics": {str(last): run["latest"]}}, last) for run in runs
+    }
+    averaged = by_seed(results, model, measure, last)
+    return estimate(paired(latest, averaged, measure).values(), measure.ratio)
+
+
+def changes(results: dict, measure: Measure) -> dict[str, Estimate]:
+    """The effect of every change of the chapter, in words, at the end of the runs."""
+    last = last_epoch(results)
+    cbn = label_effects(results, measure, last)
+    convolution = layer_effects(results, measure, last)
+    found = {f"CBN for the label in the input; {where}": one for where, one in cbn.items()}
+    found |= {f"convolution for full connection; {where}": o for where, o in convolution.items()}
+    found["both"] = change(results, "cgan", "cbn-dcgan", measure, last)
+    name = "projection for the spliced label in D; cbn-dcgan"
+    found[name] = change(results, SPLICED, "cbn-dcgan", measure, last)
+    averages = {model: average_effect(results, model, measure) for model in MODELS.values()}
+    return found | {f"average of G's weights for the latest; {m}": o for m, o in averages.items()}
