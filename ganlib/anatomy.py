@@ -119,9 +119,10 @@ def receptive_fields(
     """
     layers, panels = list(generator.layers), []
     ends = [i for i, layer in enumerate(discriminator.layers) if isinstance(layer, nn.Conv2d)]
+    heard = (discriminator.layers[0].in_channels, *image.shape[1:])  # a label's picture, too
     for end in ends:
         part = discriminator.layers[: end + 1]
-        mask, size = seen_by(part, tuple(image.shape)), part(image.unsqueeze(0)).shape[-1]
+        mask, size = seen_by(part, heard), part(torch.zeros(1, *heard)).shape[-1]
         panels.append((mask, D_ORANGE, f"D, maps of {size} × {size}"))
     starts = [i for i, layer in enumerate(layers) if isinstance(layer, UpConv2d)]
     for start in starts:

@@ -86,9 +86,10 @@ def convolutional_layers(
 class ConvolutionalDiscriminator(nn.Module):
     """D(x, y) by strided convolutions: each block halves the image and sees twice as far.
 
-    The label enters at the end, by projection (Miyato & Koyama 2018): the score is a linear
-    function of the last features, plus their product with a vector that each class learns. With
-    ``projection`` off, each class learns a picture, spliced onto the image as one more channel.
+    The label's embedding is spliced onto the image, as in the CGAN: each class learns a picture,
+    one more channel. With ``projection`` (Miyato & Koyama 2018) it enters at the end instead: the
+    score is a linear function of the last features, plus their product with a vector that each
+    class learns.
     Dropout takes whole maps: the neighbours of a dropped pixel would give it away.
 
     Raises ValueError if ``img_size`` cannot be halved once for each of ``widths``.
@@ -101,7 +102,7 @@ class ConvolutionalDiscriminator(nn.Module):
         n_classes: int = 10,
         widths: tuple[int, ...] = (24, 48, 96),
         dropout: float = 0.25,
-        projection: bool = True,
+        projection: bool = False,
     ):
         super().__init__()
         if img_size < 2 ** len(widths):

@@ -12,7 +12,7 @@ from ganlib.runs import RECORDED
 from ganlib.training import TrainingConfig
 
 RESULTS = RECORDED / "improvements.json"
-EPOCHS = (1, 2, 5, 10, 15, 20)  # measured; the last ends the run
+EPOCHS = (1, 2, 5, 10)  # measured; the last ends the run
 EMA = 0.999  # of G's weights: a run's last thousand iterations, about an epoch, count most
 # (layers, where the label enters G) -> model
 MODELS = {
@@ -21,7 +21,7 @@ MODELS = {
     ("convolutional", "input"): "c-dcgan",
     ("convolutional", "CBN"): "cbn-dcgan",
 }
-SPLICED = "cbn-dcgan-spliced"  # a fifth model: what the projection in D is worth
+PROJECTION = "cbn-dcgan-projection"  # a fifth model: another way for the label into D
 
 
 @dataclass(frozen=True)
@@ -49,4 +49,4 @@ def arms(n_seeds: int = 3) -> list[Arm]:
     """The four cells and the fifth model, seed by seed. Raises ValueError if there are no seeds."""
     if n_seeds < 1:
         raise ValueError(f"the number of seeds must be at least 1, not {n_seeds}")
-    return [Arm(model, seed) for seed in range(n_seeds) for model in (*MODELS.values(), SPLICED)]
+    return [Arm(model, seed) for seed in range(n_seeds) for model in (*MODELS.values(), PROJECTION)]

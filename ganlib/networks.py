@@ -268,13 +268,18 @@ MODELS = {
     "cbn-dcgan": Family(
         "CBN-DCGAN", True, partial(CBNGenerator, **CONVOLUTIONAL), ConvolutionalDiscriminator
     ),
-    # The label spliced onto the image, as the fully connected discriminator has it: what of the
-    # convolutional models' gain is the projection's?
-    "cbn-dcgan-spliced": Family(
-        "CBN-DCGAN with the label spliced onto D's image",
+    # The same two, with another way for the label into D.
+    "c-dcgan-projection": Family(
+        "C-DCGAN with projection",
+        True,
+        partial(ConditionalGenerator, **CONVOLUTIONAL),
+        partial(ConvolutionalDiscriminator, projection=True),
+    ),
+    "cbn-dcgan-projection": Family(
+        "CBN-DCGAN with projection",
         True,
         partial(CBNGenerator, **CONVOLUTIONAL),
-        partial(ConvolutionalDiscriminator, projection=False),
+        partial(ConvolutionalDiscriminator, projection=True),
     ),
 }
 

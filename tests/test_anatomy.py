@@ -37,7 +37,7 @@ def test_cbn_moves_one_digit_alone():
 
 
 def test_fields_grow_with_depth():
-    _, discriminator = build("cbn-dcgan")
+    _, discriminator = build("cbn-dcgan-projection")
     image = torch.zeros(1, 32, 32)
     titles = [
         axes.get_title() for axes in anatomy.receptive_fields(*build("cbn-dcgan"), image).axes

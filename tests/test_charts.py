@@ -36,14 +36,14 @@ def test_a_convolutional_generator_is_traced_with_its_up_sampling_and_cbn():
 
 
 def test_a_convolutional_discriminator_is_traced_with_its_projection():
-    first, _, third, score, embedding = traced("cbn-dcgan")[1]
+    first, _, third, score, embedding = traced("cbn-dcgan-projection")[1]
     assert first.lines == ["Conv 4 × 4\nstride 2\n1 → 24", "LeakyReLU", "Dropout 0.25"]
     assert (first.shape, third.shape) == ((24, 16, 16), (96, 4, 4))
     assert score.lines == ["Linear\n1536 → 1"]
     assert embedding.embedding and embedding.lines == ["Embedding\n10 → 1536"]
 
 
-@pytest.mark.parametrize("model", ["gan", "cgan", "cbn-cgan", "c-dcgan", "cbn-dcgan"])
+@pytest.mark.parametrize("model", ["gan", "cgan", "cbn-cgan", "c-dcgan", "cbn-dcgan-projection"])
 def test_a_chart_shows_every_block_and_where_the_label_enters(model):
     figure = charts.flow_chart(*build(model))
     conditional = family(model).conditional

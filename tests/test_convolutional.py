@@ -14,7 +14,7 @@ from ganlib.convolutional import (
 )
 from ganlib.networks import MODELS, build, n_parameters
 
-CONVOLUTIONAL = [name for name in MODELS if name.endswith("dcgan")]
+CONVOLUTIONAL = [name for name in MODELS if "dcgan" in name]
 every_model = pytest.mark.parametrize("model", CONVOLUTIONAL)
 
 
@@ -114,7 +114,7 @@ def test_scores_are_raw_one_an_image_and_hear_of_the_label(img_size, projection)
 @torch.no_grad()
 def test_projection_is_a_linear_score_of_each_class():
     """The same features, scored with the shared weights plus the class's own."""
-    network = ConvolutionalDiscriminator().eval()
+    network = ConvolutionalDiscriminator(projection=True).eval()
     images, labels = noise(10, 1, 32, 32), torch.arange(10)
     features = network.layers(images)
     weights = network.score.weight + network.embedding.weight
@@ -123,8 +123,8 @@ def test_projection_is_a_linear_score_of_each_class():
 
 
 @torch.no_grad()
-def test_without_projection_the_label_is_one_more_channel():
-    network, inputs = ConvolutionalDiscriminator(projection=False).eval(), []
+def test_the_label_is_one_more_channel():
+    network, inputs = ConvolutionalDiscriminator().eval(), []
     network.layers[0].register_forward_hook(lambda module, args, out: inputs.append(args[0]))
     images, labels = noise(2, 1, 32, 32), torch.tensor([3, 7])
     network(images, labels)
@@ -172,11 +172,13 @@ def test_a_bias_only_where_no_normalisation_follows(model):
 
 def test_parameter_counts():
     """3 x 3 up and 4 x 4 down; the counts in closed form."""
-    up, down = (128, 64, 32, 1), (1, 24, 48, 96)
+    up, down = (128, 64, 32, 1), (2, 24, 48, 96)  # an image and a picture of the label
     kernels = sum(9 * a * b for a, b in itertools.pairwise(up))
     joined = 10 * 10 + 110 * 2048 + kernels + 1 + 2 * (128 + 64 + 32)
     assert n_parameters(build("c-dcgan")[0]) == joined
     generator, discriminator = build("cbn-dcgan")
     assert n_parameters(generator) == 100 * 2048 + kernels + 1 + 10 * 2 * (128 + 64 + 32)
     kernels = sum(16 * a * b + b for a, b in itertools.pairwise(down))
-    assert n_parameters(discriminator) == kernels + 1536 + 1 + 10 * 1536
+    assert n_parameters(discriminator) == kernels + 1536 + 1 + 10 * 1024
+    _, projecting = build("cbn-dcgan-projection")
+    assert n_parameters(projecting) == kernels - 16 * 24 + 1536 + 1 + 10 * 1536

@@ -7,10 +7,10 @@ import pytest
 from ganlib import comparisons, gains
 from ganlib.analysis import COVERAGE, FRECHET
 from ganlib.gains import WORST_DIGIT
-from ganlib.improvements import MODELS, SPLICED
+from ganlib.improvements import MODELS, PROJECTION
 from ganlib.networks import build, n_parameters
 
-KEY = {model: key for key, model in MODELS.items()} | {SPLICED: ("convolutional", "CBN")}
+KEY = {model: key for key, model in MODELS.items()} | {PROJECTION: ("convolutional", "CBN")}
 
 
 def measured(**measures) -> dict:

@@ -20,7 +20,7 @@ def test_the_cells_cross_layers_and_the_labels_way_in():
 
 def test_cells_differ_in_model_and_seed_alone():
     for arm in arms(2):
-        changes = {"model": arm.model, "seed": arm.seed, "n_epochs": 20, "ema": 0.999}
+        changes = {"model": arm.model, "seed": arm.seed, "n_epochs": 10, "ema": 0.999}
         assert arm.config() == replace(TrainingConfig(loss="bce"), **changes)
 
 
