@@ -266,7 +266,8 @@ def steps_table(results: dict) -> Table:
         name = f"{words} with the other's D; eps {before['bn_eps']:g}"
         rows.append(_step(results, name, before, before | {"discriminator": "swapped"}))
     header = ("change", "seeds", *(measure.title for measure in _JUDGED))
-    return Table(header, rows, f"epoch {last_epoch(results)}; from no label and BCE, at first")
+    caption = f"epoch {last_epoch(results)}; the first six lines start from no label and BCE"
+    return Table(header, rows, caption)
 
 
 def _step(results: dict, name: str, before: dict, after: dict) -> tuple[str, ...]:
