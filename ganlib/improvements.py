@@ -21,7 +21,6 @@ MODELS = {
     ("convolutional", "input"): "c-dcgan",
     ("convolutional", "CBN"): "cbn-dcgan",
 }
-PROJECTION = "cbn-dcgan-projection"  # a fifth model: another way for the label into D
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Arm:
 
 
 def arms(n_seeds: int = 3) -> list[Arm]:
-    """The four cells and the fifth model, seed by seed. Raises ValueError if there are no seeds."""
+    """The four cells, seed by seed. Raises ValueError if there are no seeds."""
     if n_seeds < 1:
         raise ValueError(f"the number of seeds must be at least 1, not {n_seeds}")
-    return [Arm(model, seed) for seed in range(n_seeds) for model in (*MODELS.values(), PROJECTION)]
+    return [Arm(model, seed) for seed in range(n_seeds) for model in MODELS.values()]

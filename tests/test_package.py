@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "metrics": {"data", "products", "classifier"},
     "experiment": {"training", "sampling", "runs", "metrics"},
     "improvements": {"training", "runs"},
-    "recording": {"training", "sampling", "runs", "metrics", "experiment"},
+    "recording": {"training", "sampling", "runs", "metrics", "experiment", "improvements"},
     "plotting": {"data", "networks", "losses", "training", "history", "sampling", "runs"},
     "charts": {"convolutional", "networks", "plotting"},
     # Chapter 4: theory on a line, what the experiment says, and how that is shown.

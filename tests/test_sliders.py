@@ -13,9 +13,9 @@ from execute import chapters
 from PIL import Image
 
 from ganlib import curves, data, runs
-from ganlib.improvements import MODELS
 from ganlib.plotting import mosaic
 
+SIDE_BY_SIDE = "cbn-cgan", "c-dcgan", "cbn-dcgan", "cbn-dcgan-projection"  # in chapter 5
 CHAPTERS = [str(chapter.with_suffix("")) for chapter in chapters()]
 # In the browser, of one output: what each slider says, and the files of the pictures on show.
 LOOK = """async output => {
@@ -62,7 +62,7 @@ def of_digit(dataset: data.DigitImages, digit: str) -> np.ndarray:
 
 
 def of_models(sheets: list[runs.Run], digit: str, epoch: str) -> np.ndarray:
-    """A row for each model of chapter 5."""
+    """A row for each run of SIDE_BY_SIDE."""
     rows = [run.samples(int(epoch))[int(digit) :: 10] for run in sheets]
     return mosaic(torch.cat(rows), 10)
 
@@ -79,7 +79,7 @@ def sources(names: frozenset[str]) -> list:
     if names == {"epoch"}:
         return [(of_epoch, run) for run in recorded]
     if names == {"digit", "epoch"}:
-        models = [runs.find_run(model) for model in MODELS.values()]
+        models = [runs.find_run(name) for name in SIDE_BY_SIDE]
         each = [(of_digit_and_epoch, run) for run in recorded if run.conditional]
         return [*each, (of_models, models)]
     if names == {"run", "epoch"}:
