@@ -126,7 +126,7 @@ def all_models(runs: Sequence[Run], floor: dict) -> Table:
         size = f"{gains.parameters(run.config.model)[0]:,}"
         about = (family(run.config.model).title, run.config.loss, str(run.epochs_done))
         rows.append((run.name, *about, *shown, size))
-    real = [_shown(floor[measure.key], measure) for measure in _IN_THE_END]
+    real = [_shown(m({"metrics": {"0": floor}}, 0), m) for m in _IN_THE_END]
     rows.append(("real training images", "", "", "", *real, ""))
     header = ("run", "model", "loss", "epochs", *(m.title for m in _IN_THE_END), "numbers in G")
     return Table(header, rows, "recorded runs, one seed each")

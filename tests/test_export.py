@@ -12,6 +12,7 @@ from torch import nn
 
 from ganlib import export, networks, runs
 from ganlib.cli import main
+from ganlib.convolutional import UpConv2d
 from ganlib.sampling import generate
 
 ITEMS = {"float16": 2, "float32": 4}  # bytes a number
@@ -91,6 +92,7 @@ class Skipping(nn.Module):
         (nn.Sequential(nn.Unflatten(1, (2, 2, 2)), nn.Conv2d(2, 1, 5, padding=2)), "3 x 3"),
         (nn.Sequential(nn.Unflatten(1, (2, 2, 2)), nn.Upsample(scale_factor=3)), "by 2"),
         (nn.Sequential(nn.Unflatten(1, (2, 2, 2)), nn.Upsample(4, mode="bilinear")), "nearest"),
+        (nn.Sequential(nn.Unflatten(1, (2, 2, 2)), UpConv2d(2, 1, size=3)), "by 2"),
         (Skipping(), "first"),
     ],
 )
