@@ -13,7 +13,7 @@ from ganlib.analysis import ACCURACY, CLASSES, COVERAGE, PRECISION, RECALL, Meas
 from ganlib.classifier import load_classifier, read_digits
 from ganlib.findings import _draw_sheet, _mean_and_spread, _shown
 from ganlib.gains import DISTANCE, JUDGED, LABEL, LAYERS, SECONDS, WORST_DIGIT
-from ganlib.improvements import MODELS, RESULTS
+from ganlib.improvements import LARGER_START, MODELS, RESULTS
 from ganlib.networks import family
 from ganlib.plotting import GREEN, GREY, INK, _draw_grid, _figure
 from ganlib.runs import Run
@@ -40,7 +40,7 @@ def cells_table(results: dict) -> Table:
     """Every model at the last epoch: mean and standard deviation over seeds, size and time."""
     last, rows = gains.last_epoch(results), []
     measures = (*JUDGED[:2], WORST_DIGIT, *JUDGED[2:], SECONDS)
-    for model in MODELS.values():
+    for model in (*MODELS.values(), LARGER_START):
         runs = gains.runs_of(results, model)
         shown = [_mean_and_spread([m(run, last) for run in runs], m) for m in measures]
         sizes = [f"{size:,}" for size in gains.parameters(model)]

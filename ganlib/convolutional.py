@@ -61,13 +61,19 @@ def dcgan_weights(layer: nn.Module) -> None:
 
 
 def convolutional_layers(
-    n_in: int, img_size: int, channels: int, widths: tuple[int, ...], bn_eps: float
+    n_in: int,
+    img_size: int,
+    channels: int,
+    widths: tuple[int, ...],
+    bn_eps: float,
+    dcgan_start: bool = True,
 ) -> nn.Sequential:
     """From ``n_in`` numbers to coarse feature maps, and up to an image, twice as fine each time.
 
     A step up repeats every pixel, then convolves 3 x 3. A transposed convolution, DCGAN's own way,
     does both at once, but its kernel lands more often on some pixels than on their neighbours and
-    prints a checkerboard on the image (Odena et al. 2016).
+    prints a checkerboard on the image (Odena et al. 2016). Without ``dcgan_start`` the weights
+    start as PyTorch's own do, the first layer's nearly three times as large.
     """
     sizes = [img_size]  # pixels a side, from the coarsest maps to the image: 4, 8, 16, 32
     for _ in widths:
@@ -80,7 +86,8 @@ def convolutional_layers(
     for width, narrower, size in zip(widths, (*widths[1:], channels), sizes[1:]):
         layers += [nn.BatchNorm2d(width, eps=bn_eps), nn.LeakyReLU(LEAK, inplace=True)]
         layers += [UpConv2d(width, narrower, size, bias=size == img_size)]
-    return nn.Sequential(*layers, nn.Tanh()).apply(dcgan_weights)
+    network = nn.Sequential(*layers, nn.Tanh())
+    return network.apply(dcgan_weights) if dcgan_start else network
 
 
 class ConvolutionalDiscriminator(nn.Module):
@@ -103,6 +110,7 @@ class ConvolutionalDiscriminator(nn.Module):
         widths: tuple[int, ...] = (24, 48, 96),
         dropout: float = 0.25,
         projection: bool = False,
+        dcgan_start: bool = True,
     ):
         super().__init__()
         if img_size < 2 ** len(widths):
@@ -120,7 +128,7 @@ class ConvolutionalDiscriminator(nn.Module):
         n_features = widths[-1] * (img_size // 2 ** len(widths)) ** 2
         self.score = nn.Linear(n_features, 1)
         self.embedding = nn.Embedding(n_classes, n_features if projection else img_size**2)
-        self.apply(dcgan_weights)
+        (self if dcgan_start else self.embedding).apply(dcgan_weights)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """``images`` (N, channels, H, W) and ``labels`` (N,) int64 to raw scores (N, 1)."""

@@ -18,7 +18,7 @@ from ganlib.analysis import (
     paired,
 )
 from ganlib.experiment import read_results
-from ganlib.improvements import MODELS, RESULTS
+from ganlib.improvements import LARGER_START, MODELS, RESULTS
 from ganlib.networks import build, n_parameters
 
 LAYERS = "fully connected", "convolutional"
@@ -112,5 +112,7 @@ def changes(results: dict, measure: Measure) -> dict[str, Estimate]:
     found = {f"CBN for the label in the input; {where}": one for where, one in cbn.items()}
     found |= {f"convolution for full connection; {where}": o for where, o in convolution.items()}
     found["both"] = change(results, "cgan", "cbn-dcgan", measure, last)
+    name = "PyTorch's start for DCGAN's; c-dcgan"
+    found[name] = change(results, "c-dcgan", LARGER_START, measure, last)
     averages = {model: average_effect(results, model, measure) for model in MODELS.values()}
     return found | {f"average of G's weights for the latest; {m}": o for m, o in averages.items()}

@@ -23,6 +23,9 @@ MODELS = {
 }
 
 
+LARGER_START = "c-dcgan-larger-start"  # a fifth model: the C-DCGAN with PyTorch's own start
+
+
 @dataclass(frozen=True)
 class Arm:
     """One run of the experiment: a model and a seed."""
@@ -45,7 +48,9 @@ class Arm:
 
 
 def arms(n_seeds: int = 3) -> list[Arm]:
-    """The four cells, seed by seed. Raises ValueError if there are no seeds."""
+    """The four cells and the fifth model, seed by seed. Raises ValueError if there are no seeds."""
     if n_seeds < 1:
         raise ValueError(f"the number of seeds must be at least 1, not {n_seeds}")
-    return [Arm(model, seed) for seed in range(n_seeds) for model in MODELS.values()]
+    return [
+        Arm(model, seed) for seed in range(n_seeds) for model in (*MODELS.values(), LARGER_START)
+    ]

@@ -268,6 +268,17 @@ MODELS = {
     "cbn-dcgan": Family(
         "CBN-DCGAN", True, partial(CBNGenerator, **CONVOLUTIONAL), ConvolutionalDiscriminator
     ),
+    # The C-DCGAN with weights that start as PyTorch's own: does its generator hear the noise then?
+    "c-dcgan-larger-start": Family(
+        "C-DCGAN with a larger start",
+        True,
+        partial(
+            ConditionalGenerator,
+            make_layers=partial(convolutional_layers, dcgan_start=False),
+            widths=CONVOLUTIONAL["widths"],
+        ),
+        partial(ConvolutionalDiscriminator, dcgan_start=False),
+    ),
     # The same two, with another way for the label into D.
     "c-dcgan-projection": Family(
         "C-DCGAN with projection",

@@ -11,7 +11,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from ganlib.experiment import measure_run, rounded
-from ganlib.improvements import Arm
+from ganlib.improvements import LARGER_START, Arm
 from ganlib.metrics import Reference
 from ganlib.runs import RECORDED, Run, RunError, networks_for, read_run, write_whole
 from ganlib.sampling import fixed_z, generate
@@ -39,6 +39,7 @@ RECIPES = {
             "cbn-dcgan-projection",
         )
     },
+    LARGER_START: Arm(LARGER_START, seed=0).config(),
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 from ganlib import comparisons, gains
 from ganlib.analysis import COVERAGE, FRECHET
 from ganlib.gains import WORST_DIGIT
-from ganlib.improvements import MODELS
+from ganlib.improvements import LARGER_START, MODELS
 from ganlib.networks import build, n_parameters
 
 
@@ -20,7 +20,8 @@ def measured(**measures) -> dict:
 def made_improvements(n_seeds: int = 3, value=None, latest=None) -> dict:
     """All models; ``value(layers, label, seed)`` gives measures, the same at every epoch."""
     runs = []
-    for (layers, label), model in MODELS.items():
+    fifth = {("convolutional", "input, larger"): LARGER_START}
+    for (layers, label), model in (MODELS | fifth).items():
         for seed in range(n_seeds):
             found = measured(**(value(layers, label, seed) if value else {}))
             run = {"name": f"{model}-seed{seed}", "model": model, "seed": seed, "seconds": 40.0}

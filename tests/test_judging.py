@@ -177,8 +177,8 @@ def test_an_experiment_grows_by_a_seed_and_repeats_nothing(small_grid, here, cap
 def test_chapter_5_has_an_experiment_of_its_own(small_grid, here, monkeypatch, capsys):
     results = here / "improvements.json"
     monkeypatch.setattr(improvements, "RESULTS", results)
-    models = {"input": "cgan", "CBN": "cbn-cgan"}
-    monkeypatch.setattr(improvements, "MODELS", models)
+    monkeypatch.setattr(improvements, "MODELS", {("fully connected", "input"): "cgan"})
+    monkeypatch.setattr(improvements, "LARGER_START", "cbn-cgan")
     command = ["experiment", "--chapter", "5", "--device", "cpu", "--workers", "1", "--seeds", "1"]
     for done in (0, 2):
         assert main(command) == 0

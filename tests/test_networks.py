@@ -229,6 +229,7 @@ def test_families_say_whether_they_are_told_the_label():
         "cbn-cgan": True,
         "c-dcgan": True,
         "cbn-dcgan": True,
+        "c-dcgan-larger-start": True,
         "c-dcgan-projection": True,
         "cbn-dcgan-projection": True,
     }

@@ -8,10 +8,10 @@ from pathlib import Path
 import nbformat
 import yaml
 from execute import execute
-from pictures import with_found_table
+from pictures import with_tables
 
 import ganlib
-from ganlib import analysis
+from ganlib import analysis, gains
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -53,4 +53,6 @@ def test_notebooks_run_on_this_interpreter(tmp_path):
 
 def test_the_readme_shows_the_results_that_ship():
     readme = (ROOT / "README.md").read_text()
-    assert readme == with_found_table(readme, analysis.load()), "run python tools/pictures.py"
+    assert readme == with_tables(readme, analysis.load(), gains.load()), (
+        "run python tools/pictures.py"
+    )

@@ -36,6 +36,7 @@ def test_recipes_are_table_1_in_all_but_the_named_differences():
         "gan-eps0.8": {"bn_eps": 0.8},
         "cgan": {"model": "cgan", "loss": "mse"},
         "cgan-linear-eps0.8": {"model": "cgan", "loss": "least-squares", "bn_eps": 0.8},
+        "c-dcgan-larger-start": {"model": "c-dcgan-larger-start", "n_epochs": 10, "ema": 0.999},
     } | {
         name: {"model": name, "n_epochs": 20, "ema": 0.999}
         for name in (

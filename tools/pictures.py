@@ -2,7 +2,7 @@
 
 The front page: one z as all ten digits at five epochs, so a row is a moment and a column a digit.
 The playground, where scripts are off: the run's last sheet, one z a row and one digit a column.
-The README: samples of the experiment's cells, and the table below them, from the shipped results.
+The README: samples of the experiment's cells, and its tables, from the shipped results.
 """
 
 import io
@@ -12,14 +12,18 @@ from pathlib import Path
 import torch
 from execute import with_palette
 
-from ganlib import analysis, findings, runs
+from ganlib import analysis, comparisons, findings, gains, runs
 from ganlib.plotting import mosaic
 from ganlib.sampling import png
+from ganlib.tables import Table
 
 EPOCHS = (0, 1, 5, 25, 200)
 ROOT = Path(__file__).resolve().parents[1]
 STATIC = ROOT / "book" / "_static"
-MARKS = "<!-- what was found -->\n", "<!-- end of what was found -->\n"  # in the README
+MARKS = [  # around the tables in the README
+    (f"<!-- {what} -->\n", f"<!-- end of {what} -->\n")
+    for what in ("what was found", "what was improved")
+]
 
 
 def cover(run: runs.Run, row: int = 0) -> bytes:
@@ -35,22 +39,29 @@ def gallery() -> bytes:
     return with_palette(buffer.getvalue())
 
 
-def found_table(results: dict) -> str:
-    """The experiment's cells as a table in Markdown, one line each, cells of one seed marked."""
-    table = findings.cells_table(results)
-    wanted = ["cell", "seeds", "coverage", "Fréchet distance", "digits found", "drawn as asked"]
+def markdown(table: Table, wanted: dict[str, str]) -> str:
+    """Some columns of a table in Markdown, a line each; ``wanted`` gives them their names here."""
     columns = [table.header.index(name) for name in wanted]
-    lines = ["| " + " | ".join(wanted) + " |", "|---" * len(wanted) + "|"]
+    lines = ["| " + " | ".join(wanted.values()) + " |", "|---" * len(wanted) + "|"]
     for row in table.rows:
         lines.append("| " + " | ".join(row[column] or "–" for column in columns) + " |")
     return "\n".join(lines) + "\n"
 
 
-def with_found_table(readme: str, results: dict) -> str:
-    """The README with the table between its marks made anew."""
-    before, rest = readme.split(MARKS[0])
-    _, after = rest.split(MARKS[1])
-    return f"{before}{MARKS[0]}\n{found_table(results)}\n{MARKS[1]}{after}"
+def with_tables(readme: str, results: dict, improved: dict) -> str:
+    """The README with the tables between its marks made anew, from chapter 4's results and 5's."""
+    names = ["cell", "seeds", "coverage", "Fréchet distance", "digits found", "drawn as asked"]
+    found = markdown(findings.cells_table(results), dict(zip(names, names)))
+    names = ["model", "seeds", "coverage", "recall", "Fréchet distance", "drawn as asked"]
+    better = markdown(
+        comparisons.cells_table(improved),
+        dict(zip(names, names)) | {"seconds an epoch": "seconds an epoch", "numbers in G": "in G"},
+    )
+    for (begin, end), table in zip(MARKS, (found, better)):
+        before, rest = readme.split(begin)
+        _, after = rest.split(end)
+        readme = f"{before}{begin}\n{table}\n{end}{after}"
+    return readme
 
 
 if __name__ == "__main__":
@@ -61,4 +72,4 @@ if __name__ == "__main__":
     results = analysis.load()
     runs.write_whole(STATIC / "findings.png", gallery())
     readme = ROOT / "README.md"
-    runs.write_whole(readme, with_found_table(readme.read_text(), results).encode())
+    runs.write_whole(readme, with_tables(readme.read_text(), results, gains.load()).encode())
