@@ -47,13 +47,13 @@ def class_statistics(generator: nn.Module, z: Tensor, labels: Tensor) -> tuple[T
 def normalisation_by_class(generators: dict[str, nn.Module], z: Tensor, labels: Tensor) -> Figure:
     """For each generator, one channel of its last normalisation: ten digits, three stages.
 
-    It is the channel that leaves the digits farthest apart. A dot is a digit's mean, a line its
-    standard deviation each way.
+    It is the channel in which the last step moves the digits most unlike each other. A dot is a
+    digit's mean, a line its standard deviation each way.
     """
     figure, axes = _figure(9, 2.5 * len(generators), len(generators), 3, sharex=True)
     for row, (title, generator) in zip(axes, generators.items()):
         means, spreads = class_statistics(generator, z, labels)
-        channel = int(means[-1].std(dim=0).argmax())
+        channel = int((means[2] - means[1]).std(dim=0).argmax())
         for place, name, mean, spread in zip(row, STAGES, means, spreads):
             place.errorbar(
                 range(10),
