@@ -39,16 +39,16 @@ def gallery(seed: int = 0, n_rows: int = 4, folder: Path | None = None) -> Figur
 def cells_table(results: dict) -> Table:
     """Every model at the last epoch: mean and standard deviation over seeds, size and time."""
     last, rows = gains.last_epoch(results), []
-    measures = (*JUDGED[:2], WORST_DIGIT, *JUDGED[2:], SECONDS)
+    measures = (*JUDGED, PRECISION, SECONDS)
     for model in (*MODELS.values(), LARGER_START):
         runs = gains.runs_of(results, model)
         shown = [_mean_and_spread([m(run, last) for run in runs], m) for m in measures]
-        sizes = [f"{size:,}" for size in gains.parameters(model)]
-        rows.append((model, str(len(runs)), *shown, *sizes))
+        size = f"{sum(gains.parameters(model)):,}"
+        rows.append((model, str(len(runs)), *shown, size))
     floor = {"metrics": {str(last): results["floor"]}}
     real = [_shown(measure(floor, last), measure) for measure in measures[:-1]]
-    rows.append(("real training images", "", *real, "", "", ""))
-    header = ("model", "seeds", *(m.title for m in measures), "numbers in G", "in D")
+    rows.append(("real training images", "", *real, "", ""))
+    header = ("model", "seeds", *(m.title for m in measures), "numbers in G and D")
     return Table(header, rows, f"epoch {last}; mean ± standard deviation over seeds")
 
 

@@ -10,7 +10,6 @@ from ganlib.analysis import (
     ACCURACY,
     COVERAGE,
     FRECHET,
-    PRECISION,
     RECALL,
     Estimate,
     Measure,
@@ -37,7 +36,7 @@ def _seconds(run: dict, _epoch: int) -> float:
 DISTANCE = replace(FRECHET, form="{:.2f}")  # below 1, the second decimal counts
 WORST_DIGIT = Measure("worst", "worst digit", "{:.1%}", 0.02, of=_worst_digit)
 SECONDS = Measure("seconds", "seconds an epoch", "{:.0f}", 1.1, ratio=True, of=_seconds)
-JUDGED = (DISTANCE, ACCURACY, COVERAGE, RECALL, PRECISION)
+JUDGED = (DISTANCE, ACCURACY, COVERAGE, RECALL)
 
 
 def load(path=None) -> dict:

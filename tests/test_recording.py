@@ -39,11 +39,11 @@ def test_recipes_are_table_1_in_all_but_the_named_differences():
     } | {
         name: {"model": name, "n_epochs": n_epochs, "ema": 0.999}
         for name, n_epochs in (
-            ("cbn-cgan", 20),
+            ("cbn-cgan", 50),
             ("cbn-dcgan", 20),
             ("c-dcgan-projection", 20),
             ("cbn-dcgan-projection", 20),
-            ("c-dcgan", 10),
+            ("c-dcgan", 20),
             ("c-dcgan-larger-start", 10),
         )
     }

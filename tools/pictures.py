@@ -55,7 +55,8 @@ def with_tables(readme: str, results: dict, improved: dict) -> str:
     names = ["model", "seeds", "coverage", "recall", "Fréchet distance", "drawn as asked"]
     better = markdown(
         comparisons.cells_table(improved),
-        dict(zip(names, names)) | {"seconds an epoch": "seconds an epoch", "numbers in G": "in G"},
+        dict(zip(names, names))
+        | {"seconds an epoch": "seconds an epoch", "numbers in G and D": "numbers"},
     )
     for (begin, end), table in zip(MARKS, (found, better)):
         before, rest = readme.split(begin)
