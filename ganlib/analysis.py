@@ -42,6 +42,11 @@ def load(path=None) -> dict:
     return results
 
 
+def last_epoch(results: dict) -> int:
+    """The epoch that ends every run of the experiment."""
+    return results["protocol"]["n_epochs"]
+
+
 # --- What is measured ----------------------------------------------------------------------------
 
 

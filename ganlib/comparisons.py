@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from ganlib import gains
+from ganlib import analysis, gains
 from ganlib.analysis import ACCURACY, CLASSES, COVERAGE, PRECISION, RECALL, Measure
 from ganlib.classifier import load_classifier, read_digits
 from ganlib.findings import _draw_sheet, _mean_and_spread, _shown
@@ -38,7 +38,7 @@ def gallery(seed: int = 0, n_rows: int = 4, folder: Path | None = None) -> Figur
 
 def cells_table(results: dict) -> Table:
     """Every model at the last epoch: mean and standard deviation over seeds, size and time."""
-    last, rows = gains.last_epoch(results), []
+    last, rows = analysis.last_epoch(results), []
     measures = (*JUDGED, PRECISION, SECONDS)
     for model in (*MODELS.values(), LARGER_START):
         runs = gains.runs_of(results, model)
@@ -60,7 +60,9 @@ def effects_table(results: dict) -> Table:
         for name, one in columns[0].items()
     ]
     header = ("change", "seeds", *(measure.title for measure in JUDGED))
-    caption = f"epoch {gains.last_epoch(results)}; mean of the seeds' differences [95 % interval]"
+    caption = (
+        f"epoch {analysis.last_epoch(results)}; mean of the seeds' differences [95 % interval]"
+    )
     return Table(header, rows, caption)
 
 

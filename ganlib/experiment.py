@@ -172,7 +172,7 @@ def protocol(epochs: tuple[int, ...]) -> dict:
     }
 
 
-def read_results(path: Path | None = None) -> dict:
+def read_results(path: Path | None = None, makes_them: str = "python -m ganlib experiment") -> dict:
     """The results file, by default the shipped one: ``protocol``, ``floor``, ``floor_by_count``
     and ``runs``. Raises RunError if it is missing or damaged.
     """
@@ -183,7 +183,7 @@ def read_results(path: Path | None = None) -> dict:
             raise ValueError("parts are missing")
         return found
     except OSError as error:
-        raise RunError(f"no results in {path}: python -m ganlib experiment makes them") from error
+        raise RunError(f"no results in {path}: {makes_them} makes them") from error
     except (ValueError, AttributeError) as error:
         raise RunError(f"{path} is damaged ({error}): delete it and run the experiment") from error
 

@@ -11,7 +11,17 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from ganlib import analysis
-from ganlib.analysis import COVERAGE, ENOUGH, FACTORS, FRECHET, PRECISION, RECALL, Estimate, Measure
+from ganlib.analysis import (
+    COVERAGE,
+    ENOUGH,
+    FACTORS,
+    FRECHET,
+    PRECISION,
+    RECALL,
+    Estimate,
+    Measure,
+    last_epoch,
+)
 from ganlib.experiment import LOSSES, RESULTS, SWAPPED
 from ganlib.history import LOGGING_RULES
 from ganlib.ledger import verdicts
@@ -29,11 +39,6 @@ _CHANGES = {
     "bn_eps": "eps 0.8, where there was 1e-05",
 }
 _JUDGED = (COVERAGE, RECALL, PRECISION, FRECHET)  # of every effect
-
-
-def last_epoch(results: dict) -> int:
-    """The epoch that ends every run of the experiment."""
-    return results["protocol"]["n_epochs"]
 
 
 # --- What a measure says of real images ----------------------------------------------------------

@@ -6,6 +6,8 @@ chapter 4 (:mod:`ganlib.analysis`).
 
 from dataclasses import replace
 
+import torch
+
 from ganlib.analysis import (
     ACCURACY,
     COVERAGE,
@@ -14,6 +16,7 @@ from ganlib.analysis import (
     Estimate,
     Measure,
     estimate,
+    last_epoch,
     paired,
 )
 from ganlib.experiment import read_results
@@ -41,12 +44,7 @@ JUDGED = (DISTANCE, ACCURACY, COVERAGE, RECALL)
 
 def load(path=None) -> dict:
     """Chapter 5's results, see ganlib.experiment.read_results."""
-    return read_results(path or RESULTS)
-
-
-def last_epoch(results: dict) -> int:
-    """The epoch that ends every run of the experiment."""
-    return results["protocol"]["n_epochs"]
+    return read_results(path or RESULTS, "python -m ganlib experiment --chapter 5")
 
 
 def runs_of(results: dict, model: str) -> list[dict]:
@@ -62,7 +60,8 @@ def by_seed(results: dict, model: str, measure: Measure, epoch: int) -> dict[int
 
 def parameters(model: str) -> tuple[int, int]:
     """How many numbers G and D of a model learn."""
-    generator, discriminator = build(model)
+    with torch.device("meta"):  # shapes alone: no memory, and no random numbers drawn
+        generator, discriminator = build(model)
     return n_parameters(generator), n_parameters(discriminator)
 
 

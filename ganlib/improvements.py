@@ -21,8 +21,6 @@ MODELS = {
     ("convolutional", "input"): "c-dcgan",
     ("convolutional", "CBN"): "cbn-dcgan",
 }
-
-
 LARGER_START = "c-dcgan-larger-start"  # a fifth model: the C-DCGAN with PyTorch's own start
 
 

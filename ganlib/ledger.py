@@ -307,7 +307,7 @@ def _change(
 
 
 def _cbn(results: dict) -> Entry:
-    last = gains.last_epoch(results)
+    last = analysis.last_epoch(results)
     found = {
         (measure, toward): gains.label_effects(results, measure, last)
         for measure, toward in ((FRECHET, -1), (COVERAGE, +1))
@@ -339,7 +339,7 @@ def _fewer_parameters(_results: dict) -> Entry:
 
 def verdicts(results: dict, improved: dict) -> list[Entry]:
     """All claims of the paper, in its order, judged by the results of chapters 4 and 5."""
-    last = gains.last_epoch(improved)
+    last = analysis.last_epoch(improved)
     clearer, sooner = {PRECISION: +1, FRECHET: -1}, {FRECHET: -1, COVERAGE: +1}
     return [
         *(judge(results) for judge in (_c1, _c2, _c3, _c4, _c5, _c6, _c7)),

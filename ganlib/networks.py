@@ -279,7 +279,7 @@ MODELS = {
         ),
         partial(ConvolutionalDiscriminator, dcgan_start=False),
     ),
-    # The same two, with another way for the label into D.
+    # The C-DCGAN and the CBN-DCGAN with another way for the label into D.
     "c-dcgan-projection": Family(
         "C-DCGAN with projection",
         True,
