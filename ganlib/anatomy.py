@@ -16,6 +16,16 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, ConditionalBatchNorm)
 # --- Normalisation, class by class ---------------------------------------------------------------
 
 
+def _last_norm(generator: nn.Module) -> nn.Module:
+    return [layer for layer in generator.modules() if isinstance(layer, _NORMS)][-1]
+
+
+def learnt_by_class(generator: nn.Module) -> tuple[Tensor, Tensor]:
+    """Scale and shift of the last normalisation, both (10, channels); equal rows if it is plain."""
+    norm = _last_norm(generator)
+    return tuple(p.detach().expand(10, p.shape[-1]) for p in (norm.weight, norm.bias))
+
+
 @torch.no_grad()
 def class_statistics(generator: nn.Module, z: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of a generator's last normalisation, class by class.
@@ -24,7 +34,7 @@ def class_statistics(generator: nn.Module, z: Tensor, labels: Tensor) -> tuple[T
     (3, 10, channels), over a class's images and their pixels, at the three STAGES. The batch is
     normalised by its own statistics, as in training.
     """
-    norm = [layer for layer in generator.modules() if isinstance(layer, _NORMS)][-1]
+    norm = _last_norm(generator)
     met: list[Tensor] = []
     # Copies: the activation that follows works in place.
     hook = norm.register_forward_hook(
@@ -45,7 +55,8 @@ def class_statistics(generator: nn.Module, z: Tensor, labels: Tensor) -> tuple[T
 
 
 def normalisation_by_class(generators: dict[str, nn.Module], z: Tensor, labels: Tensor) -> Figure:
-    """For each generator, one channel of its last normalisation: ten digits, three stages.
+    """For each generator, one channel of its last normalisation: ten digits, normalised, what
+    scale and shift they meet, and what leaves.
 
     It is the channel in which the last step moves the digits most unlike each other. A dot is a
     digit's mean, a line its standard deviation each way.
@@ -54,23 +65,22 @@ def normalisation_by_class(generators: dict[str, nn.Module], z: Tensor, labels: 
     for row, (title, generator) in zip(axes, generators.items()):
         means, spreads = class_statistics(generator, z, labels)
         channel = int((means[2] - means[1]).std(dim=0).argmax())
-        for place, name, mean, spread in zip(row, STAGES, means, spreads):
-            place.errorbar(
-                range(10),
-                mean[:, channel].numpy(),
-                spread[:, channel].numpy(),
-                fmt="o",
-                color=G_BLUE,
-                ms=5,
-                lw=1.2,
-            )
+        for place, stage in ((row[0], 1), (row[2], 2)):
+            mean, spread = means[stage, :, channel], spreads[stage, :, channel]
+            look = {"fmt": "o", "color": G_BLUE, "ms": 5, "lw": 1.2}
+            place.errorbar(range(10), mean.numpy(), spread.numpy(), **look)
             place.axhline(0, color=INK, lw=0.8)
-            if name == "normalised":
-                for level in (-1, 1):
-                    place.axhline(level, color=INK, lw=0.8, ls=":")
-            place.set_title(name)
-            place.set_xticks(range(10))
+            place.set_title(STAGES[stage])
+        for level in (-1, 1):
+            row[0].axhline(level, color=INK, lw=0.8, ls=":")
+        scale, shift = learnt_by_class(generator)
+        for learnt, mark, name in ((scale, "s", "scale γ"), (shift, "o", "shift β")):
+            row[1].plot(range(10), learnt[:, channel].numpy(), mark, mfc="none", c=INK, label=name)
+        row[1].set_title("what each digit meets")
         row[0].set_ylabel(f"{title}\nchannel {channel}")
+        for place in row:
+            place.set_xticks(range(10))
+    axes[0, 1].legend(frameon=False, ncols=2, loc="center")
     for place in axes[-1]:
         place.set_xlabel("digit asked for")
     return figure

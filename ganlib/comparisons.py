@@ -1,6 +1,6 @@
 """Figures and tables of chapter 5: its cells, their effects, and all models of the book."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +9,11 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from ganlib import analysis, gains
-from ganlib.analysis import ACCURACY, CLASSES, COVERAGE, PRECISION, RECALL, Measure
+from ganlib.analysis import ACCURACY, COVERAGE, PRECISION, RECALL, Measure
 from ganlib.classifier import load_classifier, read_digits
 from ganlib.findings import _draw_sheet, _mean_and_spread, _shown
-from ganlib.gains import DISTANCE, JUDGED, LABEL, LAYERS, SECONDS, WORST_DIGIT
-from ganlib.improvements import LARGER_START, MODELS, RESULTS
-from ganlib.networks import family
+from ganlib.gains import COMPARED, DISTANCE, JUDGED, LABEL, LAYERS, SECONDS, WORST_DIGIT
+from ganlib.improvements import MODELS, RESULTS, VARIANTS
 from ganlib.plotting import GREEN, GREY, INK, _draw_grid, _figure
 from ganlib.runs import Run
 from ganlib.tables import Table
@@ -22,7 +21,7 @@ from ganlib.tables import Table
 # One look for a model in every figure: the colour says its layers, the line where the label enters.
 _COLOURS = dict(zip(LAYERS, (GREY, GREEN)))
 _LINES = {"input": ":", "CBN": "-"}
-_IN_THE_END = (DISTANCE, COVERAGE, RECALL, PRECISION, CLASSES, ACCURACY, WORST_DIGIT)
+_IN_THE_END = (DISTANCE, ACCURACY, WORST_DIGIT, COVERAGE, RECALL, PRECISION)
 
 
 def gallery(seed: int = 0, n_rows: int = 4, folder: Path | None = None) -> Figure:
@@ -32,7 +31,8 @@ def gallery(seed: int = 0, n_rows: int = 4, folder: Path | None = None) -> Figur
     for (layers, label), model in MODELS.items():
         place = axes[LAYERS.index(layers), LABEL.index(label)]
         _draw_sheet(place, folder / f"{model}-seed{seed}.png", n_rows)
-        place.set_title(f"{layers}, label in {'the input' if label == 'input' else label}")
+        where = "the input" if label == "input" else label
+        place.set_title(f"{model}: {layers}, label in {where}")
     return figure
 
 
@@ -40,7 +40,7 @@ def cells_table(results: dict) -> Table:
     """Every model at the last epoch: mean and standard deviation over seeds, size and time."""
     last, rows = analysis.last_epoch(results), []
     measures = (*JUDGED, PRECISION, SECONDS)
-    for model in (*MODELS.values(), LARGER_START):
+    for model in (*MODELS.values(), *VARIANTS):
         runs = gains.runs_of(results, model)
         shown = [_mean_and_spread([m(run, last) for run in runs], m) for m in measures]
         size = f"{sum(gains.parameters(model)):,}"
@@ -48,32 +48,52 @@ def cells_table(results: dict) -> Table:
     floor = {"metrics": {str(last): results["floor"]}}
     real = [_shown(measure(floor, last), measure) for measure in measures[:-1]]
     rows.append(("real training images", "", *real, "", ""))
-    header = ("model", "seeds", *(m.title for m in measures), "numbers in G and D")
+    header = ("model", "seeds", *(m.title for m in measures), "numbers")
     return Table(header, rows, f"epoch {last}; mean ± standard deviation over seeds")
 
 
-def effects_table(results: dict) -> Table:
-    """Each change's effect on each measure, with its interval."""
-    columns = [gains.changes(results, measure) for measure in JUDGED]
+def effects_table(
+    results: dict, effects: Callable[[dict, Measure], dict] = gains.changes, what: str = "change"
+) -> Table:
+    """Effects on each measure, with their intervals: of gains.changes, or of gains.averages."""
+    columns = [effects(results, measure) for measure in COMPARED]
     rows = [
         (name, str(one.n), *(str(column[name]) for column in columns))
         for name, one in columns[0].items()
     ]
-    header = ("change", "seeds", *(measure.title for measure in JUDGED))
+    header = (what, "seeds", *(measure.title for measure in COMPARED))
     caption = (
         f"epoch {analysis.last_epoch(results)}; mean of the seeds' differences [95 % interval]"
     )
     return Table(header, rows, caption)
 
 
+def course_table(
+    results: dict, models: Sequence[str], measures: Sequence[Measure] = JUDGED
+) -> Table:
+    """Models epoch by epoch: mean and standard deviation over seeds."""
+    epochs, rows = results["protocol"]["epochs"], []
+    for measure in measures:
+        for model in models:
+            runs = gains.runs_of(results, model)
+            by_epoch = [[measure(run, epoch) for run in runs] for epoch in epochs]
+            shown = [_mean_and_spread(values, measure) for values in by_epoch]
+            rows.append((measure.title, model, str(len(runs)), *shown))
+    header = ("measure", "model", "seeds", *(f"epoch {epoch}" for epoch in epochs))
+    return Table(header, rows, "mean ± standard deviation over seeds")
+
+
 def courses(results: dict, measures: Sequence[Measure] = (DISTANCE, COVERAGE)) -> Figure:
-    """Measures by epoch and by minutes of training: a thin line for each run, a thick mean."""
+    """Measures by epoch and by minutes of training: a thin line for each run, a thick mean.
+
+    Dots are where it was measured. A run's minutes are its epochs, each as long as its mean.
+    """
     epochs = results["protocol"]["epochs"]
     figure, axes = _figure(9, 5.6, len(measures), 2, sharey="row", sharex="col")
     for (layers, label), model in MODELS.items():
         runs = gains.runs_of(results, model)
-        look = {"color": _COLOURS[layers], "ls": _LINES[label]}
         for row, measure in zip(axes, measures):
+            look = {"color": _COLOURS[layers], "ls": _LINES[label]}
             values = np.array([[measure(run, epoch) for epoch in epochs] for run in runs])
             minutes = [SECONDS(run, epochs[-1]) / 60 * np.array(epochs) for run in runs]
             if not runs:
@@ -81,8 +101,9 @@ def courses(results: dict, measures: Sequence[Measure] = (DISTANCE, COVERAGE)) -
             for times, line in zip(minutes, values):
                 row[0].plot(epochs, line, lw=0.7, alpha=0.6, **look)
                 row[1].plot(times, line, lw=0.7, alpha=0.6, **look)
-            row[0].plot(epochs, values.mean(axis=0), lw=2.2, **look)
-            row[1].plot(np.mean(minutes, axis=0), values.mean(axis=0), lw=2.2, **look)
+            look |= {"lw": 2.2, "marker": "o", "ms": 4}
+            row[0].plot(epochs, values.mean(axis=0), **look)
+            row[1].plot(np.mean(minutes, axis=0), values.mean(axis=0), **look)
     for row, measure in zip(axes, measures):
         for place in row:
             place.axhline(results["floor"][measure.key], color=INK, lw=0.8, ls="--")
@@ -125,10 +146,8 @@ def all_models(runs: Sequence[Run], floor: dict) -> Table:
     for run in runs:
         measured = {"metrics": {str(k): v for k, v in run.metrics().items()}}
         shown = [_shown(m(measured, run.epochs_done), m) for m in _IN_THE_END]
-        size = f"{gains.parameters(run.config.model)[0]:,}"
-        about = (family(run.config.model).title, run.config.loss, str(run.epochs_done))
-        rows.append((run.name, *about, *shown, size))
+        rows.append((run.name, run.config.loss, str(run.epochs_done), *shown))
     real = [_shown(m({"metrics": {"0": floor}}, 0), m) for m in _IN_THE_END]
-    rows.append(("real training images", "", "", "", *real, ""))
-    header = ("run", "model", "loss", "epochs", *(m.title for m in _IN_THE_END), "numbers in G")
+    rows.append(("real training images", "", "", *real))
+    header = ("run", "loss", "epochs", *(m.title for m in _IN_THE_END))
     return Table(header, rows, "recorded runs, one seed each")

@@ -8,6 +8,7 @@ pairs them into families.
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 LEAK = 0.2  # slope of LeakyReLU below zero
 
@@ -97,7 +98,9 @@ class ConvolutionalDiscriminator(nn.Module):
     one more channel. With ``projection`` (Miyato & Koyama 2018) it enters at the end instead: the
     score is a linear function of the last features, plus their product with a vector that each
     class learns.
-    Dropout takes whole maps: the neighbours of a dropped pixel would give it away.
+    Dropout takes whole maps: the neighbours of a dropped pixel would give it away. With
+    ``spectral`` (Miyato et al. 2018) each layer's weights are divided by their largest singular
+    value, so that a score can change only so fast from one image to the next.
 
     Raises ValueError if ``img_size`` cannot be halved once for each of ``widths``.
     """
@@ -111,6 +114,7 @@ class ConvolutionalDiscriminator(nn.Module):
         dropout: float = 0.25,
         projection: bool = False,
         dcgan_start: bool = True,
+        spectral: bool = False,
     ):
         super().__init__()
         if img_size < 2 ** len(widths):
@@ -123,12 +127,17 @@ class ConvolutionalDiscriminator(nn.Module):
         for narrow, wide in zip((channels + (not projection), *widths), widths):
             # A kernel of twice the stride meets every pixel equally often.
             layers += [nn.Conv2d(narrow, wide, 4, stride=2, padding=1)]
-            layers += [nn.LeakyReLU(LEAK, inplace=True), nn.Dropout2d(dropout)]
+            layers += [nn.LeakyReLU(LEAK, inplace=True)]
+            layers += [nn.Dropout2d(dropout)] if dropout else []
         self.layers = nn.Sequential(*layers, nn.Flatten())
         n_features = widths[-1] * (img_size // 2 ** len(widths)) ** 2
         self.score = nn.Linear(n_features, 1)
         self.embedding = nn.Embedding(n_classes, n_features if projection else img_size**2)
         (self if dcgan_start else self.embedding).apply(dcgan_weights)
+        if spectral:
+            for layer in (*self.layers, self.score, self.embedding):
+                if hasattr(layer, "weight"):
+                    spectral_norm(layer)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """``images`` (N, channels, H, W) and ``labels`` (N,) int64 to raw scores (N, 1)."""

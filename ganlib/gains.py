@@ -20,7 +20,7 @@ from ganlib.analysis import (
     paired,
 )
 from ganlib.experiment import read_results
-from ganlib.improvements import LARGER_START, MODELS, RESULTS
+from ganlib.improvements import LARGER_START, MODELS, PROJECTION, RESULTS, SPECTRAL, VARIANTS
 from ganlib.networks import build, n_parameters
 
 LAYERS = "fully connected", "convolutional"
@@ -32,6 +32,11 @@ def _worst_digit(run: dict, epoch: int) -> float | None:
     return None if asked is None else min(row[digit] / sum(row) for digit, row in enumerate(asked))
 
 
+def _points(run: dict, epoch: int) -> float | None:
+    share = ACCURACY(run, epoch)
+    return None if share is None else 100 * share
+
+
 def _seconds(run: dict, _epoch: int) -> float:
     return run["seconds"] / len(run["epoch_means"]["g_loss"])
 
@@ -40,6 +45,9 @@ DISTANCE = replace(FRECHET, form="{:.2f}")  # below 1, the second decimal counts
 WORST_DIGIT = Measure("worst", "worst digit", "{:.1%}", 0.02, of=_worst_digit)
 SECONDS = Measure("seconds", "seconds an epoch", "{:.0f}", 1.1, ratio=True, of=_seconds)
 JUDGED = (DISTANCE, ACCURACY, COVERAGE, RECALL)
+# As differences are shown: of two shares in per cent, points.
+POINTS = Measure("points", "drawn as asked, points", "{:.1f}", 2, of=_points)
+COMPARED = (DISTANCE, POINTS, COVERAGE, RECALL)
 
 
 def load(path=None) -> dict:
@@ -103,14 +111,23 @@ def average_effect(results: dict, model: str, measure: Measure) -> Estimate:
 
 
 def changes(results: dict, measure: Measure) -> dict[str, Estimate]:
-    """The effect of every change of the chapter, in words, at the end of the runs."""
+    """The effect of every change of the chapter's networks, in words, at the end of the runs."""
     last = last_epoch(results)
     cbn = label_effects(results, measure, last)
     convolution = layer_effects(results, measure, last)
-    found = {f"CBN for the label in the input; {where}": one for where, one in cbn.items()}
-    found |= {f"convolution for full connection; {where}": o for where, o in convolution.items()}
-    found["both"] = change(results, "cgan", "cbn-dcgan", measure, last)
-    name = "PyTorch's start for DCGAN's; c-dcgan"
-    found[name] = change(results, "c-dcgan", LARGER_START, measure, last)
-    averages = {model: average_effect(results, model, measure) for model in MODELS.values()}
-    return found | {f"average of G's weights for the latest; {m}": o for m, o in averages.items()}
+    found = {f"CBN ({where})": one for where, one in cbn.items()}
+    found |= {f"convolution ({where})": one for where, one in convolution.items()}
+    for name, before, after in (
+        ("both", "cgan", "cbn-dcgan"),
+        ("PyTorch's start (c-dcgan)", "c-dcgan", LARGER_START),
+        ("projection (cbn-dcgan)", "cbn-dcgan", PROJECTION),
+        ("spectral norm (projection)", PROJECTION, SPECTRAL),
+    ):
+        found[name] = change(results, before, after, measure, last)
+    return found
+
+
+def averages(results: dict, measure: Measure) -> dict[str, Estimate]:
+    """What the average of G's weights, in place of the latest, does to each model."""
+    models = *MODELS.values(), *VARIANTS
+    return {model: average_effect(results, model, measure) for model in models}

@@ -21,7 +21,12 @@ MODELS = {
     ("convolutional", "input"): "c-dcgan",
     ("convolutional", "CBN"): "cbn-dcgan",
 }
-LARGER_START = "c-dcgan-larger-start"  # a fifth model: the C-DCGAN with PyTorch's own start
+# Beside the four, each with one thing changed: the C-DCGAN with PyTorch's own start; the CBN-DCGAN
+# with the label projected in D; and that with spectral normalisation in D in place of dropout.
+LARGER_START = "c-dcgan-larger-start"
+PROJECTION = "cbn-dcgan-projection"
+SPECTRAL = "cbn-dcgan-spectral"
+VARIANTS = LARGER_START, PROJECTION, SPECTRAL
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,8 @@ class Arm:
 
 
 def arms(n_seeds: int = 3) -> list[Arm]:
-    """The four cells and the fifth model, seed by seed. Raises ValueError if there are no seeds."""
+    """The four cells and the variants, seed by seed. Raises ValueError if there are no seeds."""
     if n_seeds < 1:
         raise ValueError(f"the number of seeds must be at least 1, not {n_seeds}")
-    return [
-        Arm(model, seed) for seed in range(n_seeds) for model in (*MODELS.values(), LARGER_START)
-    ]
+    models = *MODELS.values(), *VARIANTS
+    return [Arm(model, seed) for seed in range(n_seeds) for model in models]

@@ -39,7 +39,7 @@ class Table:
         def cells(row: Sequence[str], tag: str) -> str:
             side = ["left", *["left" if self.wide else "right"] * (len(row) - 1)]
             space = "normal" if self.wide or tag == "th" else "pre"
-            style = f"vertical-align: top; padding: 0.15rem 0.5rem; white-space: {space}"
+            style = f"vertical-align: top; padding: 0.15rem 0.35rem; white-space: {space}"
             shown = (f'<{tag} style="text-align: {s}; {style}">{escape(str(c))}</{tag}>'
                      for c, s in zip(row, side))  # fmt: skip
             return "".join(shown)
@@ -47,7 +47,7 @@ class Table:
         caption = f"<caption>{escape(self.caption)}</caption>" if self.caption else ""
         head = f"<thead><tr>{cells(self.header, 'th')}</tr></thead>"
         body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in self.rows)
-        table = '<table class="dataframe" style="font-size: 0.8rem">'
+        table = '<table class="dataframe" style="font-size: 0.75rem">'
         table += f"{caption}{head}<tbody>{body}</tbody></table>"
         # On a narrow screen the table scrolls in its box, which the keyboard can reach.
         return f'<div tabindex="0" style="overflow-x: auto; margin-bottom: 1rem">{table}</div>'

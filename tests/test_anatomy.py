@@ -36,6 +36,19 @@ def test_cbn_moves_one_digit_alone():
     torch.testing.assert_close(moved, 2.0 * (torch.arange(10) == 7))
 
 
+@pytest.mark.parametrize("model, plain", [("c-dcgan", True), ("cbn-dcgan", False)])
+def test_the_figure_shows_the_scale_and_shift_of_each_digit(model, plain):
+    generator, z, labels = made(model)
+    norm = [layer for layer in generator.modules() if "BatchNorm" in type(layer).__name__][-1]
+    with torch.no_grad():
+        norm.bias[3] += 2  # a digit's own shifts, or a channel's of all digits
+    figure = anatomy.normalisation_by_class({"a": generator, "b": generator}, z, labels)
+    scale, shift = (line.get_ydata() for line in figure.axes[1].lines)
+    assert list(scale) == [1] * 10
+    assert set(shift[:3]) | set(shift[4:]) == ({shift[3]} if plain else {0.0})
+    assert plain or shift[3] == 2
+
+
 def test_fields_grow_with_depth():
     _, discriminator = build("cbn-dcgan-projection")
     image = torch.zeros(1, 32, 32)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from test_gains import made_improvements
+from test_gains import additive, made_improvements
 
-from ganlib import comparisons, gains, runs
+from ganlib import comparisons, runs
+from ganlib.gains import DISTANCE
 from ganlib.improvements import MODELS
 from ganlib.plotting import mosaic
 
@@ -52,7 +53,16 @@ def test_all_models_are_shown_as_they_were_measured():
     run, floor = runs.find_run("cgan"), made_improvements()["floor"] | {"classes": 10}
     row, real = comparisons.all_models([run], floor).rows
     end = run.metrics()[run.epochs_done]
-    assert row[:4] == ("cgan", "CGAN", "mse", "200")
-    assert row[4] == f"{end['frechet']:.2f}" and row[9] == f"{end['accuracy']:.1%}"
-    assert row[-1] == f"{gains.parameters('cgan')[0]:,}"
-    assert real[0] == "real training images" and real[4] == "0.10"
+    assert row[:3] == ("cgan", "mse", "200")
+    assert row[3] == f"{end['frechet']:.2f}" and row[4] == f"{end['accuracy']:.1%}"
+    assert row[-1] == f"{end['precision']:.2f}"
+    assert real[0] == "real training images" and real[3] == "0.10"
+
+
+def test_a_course_has_a_row_for_each_measure_and_model():
+    results = made_improvements(value=additive)
+    table = comparisons.course_table(results, ["cgan", "cbn-dcgan"], [DISTANCE])
+    assert table.header == ("measure", "model", "seeds", "epoch 5", "epoch 20")
+    cgan, both = table.rows
+    assert cgan == ("Fréchet distance", "cgan", "3", "5.20 ± 1.20", "5.20 ± 1.20")
+    assert both[1:4] == ("cbn-dcgan", "3", "0.26 ± 0.06")

@@ -123,6 +123,24 @@ def test_projection_is_a_linear_score_of_each_class():
 
 
 @torch.no_grad()
+def test_spectral_norm_holds_every_layers_largest_singular_value_at_one():
+    """Also after the weights have moved: every pass in training brings the estimate closer."""
+    network = ConvolutionalDiscriminator(projection=True, spectral=True)
+    for parameter in network.parameters():
+        parameter.mul_(3).add_(noise(*parameter.shape), alpha=0.01)
+    for _ in range(200):
+        network(noise(2, 1, 32, 32), torch.tensor([3, 7]))
+    layers = of_kind(network.eval(), nn.Conv2d, nn.Linear, nn.Embedding)
+    largest = [float(torch.linalg.matrix_norm(each.weight.flatten(1), 2)) for each in layers]
+    assert len(largest) == 5 and largest == pytest.approx([1] * 5, rel=0.01)
+
+
+def test_no_dropout_where_none_is_asked_for():
+    assert not of_kind(ConvolutionalDiscriminator(dropout=0.0), nn.Dropout2d)
+    assert len(of_kind(ConvolutionalDiscriminator(), nn.Dropout2d)) == 3
+
+
+@torch.no_grad()
 def test_the_label_is_one_more_channel():
     network, inputs = ConvolutionalDiscriminator().eval(), []
     network.layers[0].register_forward_hook(lambda module, args, out: inputs.append(args[0]))
@@ -151,7 +169,10 @@ def test_an_image_too_small_to_halve_is_refused_in_one_line(model):
 # --- Both ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", [name for name in CONVOLUTIONAL if "larger" not in name])
+OTHER_SCALES = "c-dcgan-larger-start", "cbn-dcgan-spectral"
+
+
+@pytest.mark.parametrize("model", [name for name in CONVOLUTIONAL if name not in OTHER_SCALES])
 def test_dcgans_start(model):
     """Weights of every layer from N(0, 0.02): within five standard errors of both. Biases 0."""
     for network in build(model):

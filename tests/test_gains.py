@@ -7,7 +7,7 @@ import pytest
 from ganlib import comparisons, gains
 from ganlib.analysis import COVERAGE, FRECHET
 from ganlib.gains import WORST_DIGIT
-from ganlib.improvements import LARGER_START, MODELS
+from ganlib.improvements import MODELS, VARIANTS
 from ganlib.networks import build, n_parameters
 
 
@@ -20,8 +20,8 @@ def measured(**measures) -> dict:
 def made_improvements(n_seeds: int = 3, value=None, latest=None) -> dict:
     """All models; ``value(layers, label, seed)`` gives measures, the same at every epoch."""
     runs = []
-    fifth = {("convolutional", "input, larger"): LARGER_START}
-    for (layers, label), model in (MODELS | fifth).items():
+    others = {("convolutional", f"as in {model}"): model for model in VARIANTS}
+    for (layers, label), model in (MODELS | others).items():
         for seed in range(n_seeds):
             found = measured(**(value(layers, label, seed) if value else {}))
             run = {"name": f"{model}-seed{seed}", "model": model, "seed": seed, "seconds": 40.0}
@@ -47,6 +47,7 @@ def test_effects_are_found_whatever_the_seeds_share():
         assert found.mean == pytest.approx(0.1)
     assert gains.changes(results, FRECHET)["both"].mean == pytest.approx(0.05)
     assert gains.changes(results, COVERAGE)["both"].mean == pytest.approx(0)
+    assert gains.changes(results, FRECHET)["projection (cbn-dcgan)"].mean == pytest.approx(2)
 
 
 def test_a_seed_counts_only_if_both_models_have_it():
@@ -62,6 +63,14 @@ def test_the_averages_effect_is_within_the_same_runs():
     product = math.prod(4.0 * (1 + 0.3 * seed) / 8.0 for seed in range(3))
     assert found.mean == pytest.approx(product ** (1 / 3))
     assert gains.average_effect(results, "cgan", COVERAGE).mean == pytest.approx(0.15)
+    assert gains.averages(results, COVERAGE).keys() == {*MODELS.values(), *VARIANTS}
+
+
+def test_shares_are_compared_in_points():
+    results = made_improvements(value=lambda layers, label, seed: {"accuracy": 0.9})
+    for run in results["runs"]:
+        run["latest"]["accuracy"] = 0.87
+    assert gains.averages(results, gains.POINTS)["cgan"].mean == pytest.approx(3)
 
 
 def test_the_worst_digit_is_the_one_least_often_drawn_as_asked():

@@ -12,7 +12,7 @@ from ganlib.training import TrainingConfig
 
 def test_the_cells_cross_layers_and_the_labels_way_in():
     grid = arms(3)
-    assert len(grid) == len({arm.name for arm in grid}) == 3 * 5
+    assert len(grid) == len({arm.name for arm in grid}) == 3 * 7
     assert [arm.seed for arm in grid] == sorted(arm.seed for arm in grid)
     assert set(arms(3)) < set(arms(4))
     assert all(family(arm.model).conditional for arm in grid)

@@ -178,7 +178,7 @@ def test_chapter_5_has_an_experiment_of_its_own(small_grid, here, monkeypatch, c
     results = here / "improvements.json"
     monkeypatch.setattr(improvements, "RESULTS", results)
     monkeypatch.setattr(improvements, "MODELS", {("fully connected", "input"): "cgan"})
-    monkeypatch.setattr(improvements, "LARGER_START", "cbn-cgan")
+    monkeypatch.setattr(improvements, "VARIANTS", ("cbn-cgan",))
     command = ["experiment", "--chapter", "5", "--device", "cpu", "--workers", "1", "--seeds", "1"]
     for done in (0, 2):
         assert main(command) == 0

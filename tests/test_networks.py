@@ -232,6 +232,7 @@ def test_families_say_whether_they_are_told_the_label():
         "c-dcgan-larger-start": True,
         "c-dcgan-projection": True,
         "cbn-dcgan-projection": True,
+        "cbn-dcgan-spectral": True,
     }
 
 

@@ -56,7 +56,7 @@ def with_tables(readme: str, results: dict, improved: dict) -> str:
     better = markdown(
         comparisons.cells_table(improved),
         dict(zip(names, names))
-        | {"seconds an epoch": "seconds an epoch", "numbers in G and D": "numbers"},
+        | {"seconds an epoch": "seconds an epoch", "numbers": "numbers in G and D"},
     )
     for (begin, end), table in zip(MARKS, (found, better)):
         before, rest = readme.split(begin)
