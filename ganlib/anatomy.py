@@ -178,7 +178,7 @@ def checkerboards(seed: int = 0, n_maps: int = 16) -> Figure:
         counting = way(1, 1, 16)
         counting.weight.fill_(1), counting.bias.zero_()
         counts = counting(torch.ones(1, 1, 8, 8))[0, 0, 2:-2, 2:-2]
-        above.imshow(counts.numpy(), cmap="gray", vmin=0, vmax=9, interpolation="nearest")
+        above.imshow(counts.numpy(), cmap="gray", vmin=0, vmax=11, interpolation="nearest")
         for row, column in torch.cartesian_prod(torch.arange(4), torch.arange(4)).tolist():
             count = float(counts[row, column])
             ink = "black" if count > 5 else "white"

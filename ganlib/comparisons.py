@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from ganlib import analysis, gains
-from ganlib.analysis import ACCURACY, COVERAGE, PRECISION, RECALL, Measure
+from ganlib.analysis import ACCURACY, COVERAGE, PRECISION, RECALL, SPECKS, Measure
 from ganlib.classifier import load_classifier, read_digits
 from ganlib.findings import _draw_sheet, _mean_and_spread, _shown
 from ganlib.gains import COMPARED, DISTANCE, JUDGED, LABEL, LAYERS, SECONDS, WORST_DIGIT
@@ -21,7 +21,7 @@ from ganlib.tables import Table
 # One look for a model in every figure: the colour says its layers, the line where the label enters.
 _COLOURS = dict(zip(LAYERS, (GREY, GREEN)))
 _LINES = {"input": ":", "CBN": "-"}
-_IN_THE_END = (DISTANCE, ACCURACY, WORST_DIGIT, COVERAGE, RECALL, PRECISION)
+_IN_THE_END = (DISTANCE, ACCURACY, WORST_DIGIT, COVERAGE, RECALL, PRECISION, SPECKS)
 
 
 def gallery(seed: int = 0, n_rows: int = 4, folder: Path | None = None) -> Figure:
@@ -37,18 +37,22 @@ def gallery(seed: int = 0, n_rows: int = 4, folder: Path | None = None) -> Figur
 
 
 def cells_table(results: dict) -> Table:
-    """Every model at the last epoch: mean and standard deviation over seeds, size and time."""
+    """Every model at the last epoch: mean and standard deviation over seeds.
+
+    Seconds are those of the four cells, which were trained side by side; the variants were not.
+    """
     last, rows = analysis.last_epoch(results), []
-    measures = (*JUDGED, PRECISION, SECONDS)
+    measures = (*JUDGED, PRECISION, SPECKS, SECONDS)
     for model in (*MODELS.values(), *VARIANTS):
         runs = gains.runs_of(results, model)
         shown = [_mean_and_spread([m(run, last) for run in runs], m) for m in measures]
-        size = f"{sum(gains.parameters(model)):,}"
-        rows.append((model, str(len(runs)), *shown, size))
+        if model in VARIANTS:
+            shown[-1] = ""
+        rows.append((model, str(len(runs)), *shown))
     floor = {"metrics": {str(last): results["floor"]}}
     real = [_shown(measure(floor, last), measure) for measure in measures[:-1]]
-    rows.append(("real training images", "", *real, "", ""))
-    header = ("model", "seeds", *(m.title for m in measures), "numbers")
+    rows.append(("real training images", "", *real, ""))
+    header = ("model", "seeds", *(m.title for m in measures))
     return Table(header, rows, f"epoch {last}; mean ± standard deviation over seeds")
 
 
@@ -57,15 +61,13 @@ def effects_table(
 ) -> Table:
     """Effects on each measure, with their intervals: of gains.changes, or of gains.averages."""
     columns = [effects(results, measure) for measure in COMPARED]
-    rows = [
-        (name, str(one.n), *(str(column[name]) for column in columns))
-        for name, one in columns[0].items()
-    ]
-    header = (what, "seeds", *(measure.title for measure in COMPARED))
+    rows = [(name, *(str(column[name]) for column in columns)) for name in columns[0]]
+    counts = sorted({one.n for one in columns[0].values()})
+    seeds = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
     caption = (
-        f"epoch {analysis.last_epoch(results)}; mean of the seeds' differences [95 % interval]"
+        f"epoch {analysis.last_epoch(results)}; mean difference of {seeds} seeds [95 % interval]"
     )
-    return Table(header, rows, caption)
+    return Table((what, *(measure.title for measure in COMPARED)), rows, caption)
 
 
 def course_table(

@@ -13,6 +13,7 @@ from ganlib.analysis import (
     COVERAGE,
     FRECHET,
     RECALL,
+    SPECKS,
     Estimate,
     Measure,
     estimate,
@@ -47,7 +48,7 @@ SECONDS = Measure("seconds", "seconds an epoch", "{:.0f}", 1.1, ratio=True, of=_
 JUDGED = (DISTANCE, ACCURACY, COVERAGE, RECALL)
 # As differences are shown: of two shares in per cent, points.
 POINTS = Measure("points", "drawn as asked, points", "{:.1f}", 2, of=_points)
-COMPARED = (DISTANCE, POINTS, COVERAGE, RECALL)
+COMPARED = (DISTANCE, POINTS, COVERAGE, RECALL, SPECKS)
 
 
 def load(path=None) -> dict:
@@ -63,7 +64,8 @@ def runs_of(results: dict, model: str) -> list[dict]:
 
 def by_seed(results: dict, model: str, measure: Measure, epoch: int) -> dict[int, float]:
     """The measure of each seed's run of a model."""
-    return {run["seed"]: measure(run, epoch) for run in runs_of(results, model)}
+    found = {run["seed"]: measure(run, epoch) for run in runs_of(results, model)}
+    return {seed: value for seed, value in found.items() if value is not None}
 
 
 def parameters(model: str) -> tuple[int, int]:
@@ -103,11 +105,9 @@ def average_effect(results: dict, model: str, measure: Measure) -> Estimate:
     """The average of G's weights in place of the latest ones, at the end of the same runs."""
     last = last_epoch(results)
     runs = runs_of(results, model)
-    latest = {
-        run["seed"]: measure(run | {"metrics": {str(last): run["latest"]}}, last) for run in runs
-    }
-    averaged = by_seed(results, model, measure, last)
-    return estimate(paired(latest, averaged, measure).values(), measure.ratio)
+    unaveraged = [run | {"metrics": {str(last): run["latest"]}} for run in runs]
+    pair = (by_seed({"runs": either}, model, measure, last) for either in (unaveraged, runs))
+    return estimate(paired(*pair, measure).values(), measure.ratio)
 
 
 def changes(results: dict, measure: Measure) -> dict[str, Estimate]:

@@ -35,6 +35,7 @@ ROWS = (
     ("recall", "recall", "{:.3f}"),
     ("density", "density", "{:.3f}"),
     ("coverage", "coverage", "{:.3f}"),
+    ("specks", "specks an image", "{:.2f}"),
     ("memorised_pixels", "looks copied, by pixels", "{:.1%}"),
     ("memorised_features", "looks copied, by features", "{:.1%}"),
 )

@@ -127,8 +127,11 @@ def real_beside_generated(real: Tensor, generated: Tensor, titles: tuple[str, st
 
 
 def mean_images(dataset: DigitImages) -> Figure:
-    """The mean image of each class, and how much its pixels vary (their standard deviation)."""
-    figure, axes = _figure(9, 2.3, 2, 10)
+    """The mean image of each class, and how much its pixels vary (their standard deviation).
+
+    The number is the root mean square of the standard deviations.
+    """
+    figure, axes = _figure(9, 2.7, 2, 10)
     for label, (top, bottom) in enumerate(axes.T):
         mine = dataset.images[dataset.labels == label][:, 0]
         for place, picture, limits in ((top, mine.mean(0), (-1, 1)), (bottom, mine.std(0), (0, 1))):
@@ -136,8 +139,10 @@ def mean_images(dataset: DigitImages) -> Figure:
             place.set(xticks=[], yticks=[])
             place.spines[:].set_visible(False)
         top.set_title(dataset.class_names[label])
+        bottom.set_xlabel(f"{float(mine.std(0).square().mean().sqrt()):.2f}")
     axes[0, 0].set_ylabel("mean")
     axes[1, 0].set_ylabel("spread")
+    figure.suptitle(dataset.title)
     return figure
 
 

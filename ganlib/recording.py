@@ -11,7 +11,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from ganlib.experiment import measure_run, rounded
-from ganlib.improvements import LARGER_START, Arm
+from ganlib.improvements import LARGER_START, PROJECTION, SPECTRAL, Arm
 from ganlib.metrics import Reference
 from ganlib.runs import RECORDED, Run, RunError, networks_for, read_run, write_whole
 from ganlib.sampling import fixed_z, generate
@@ -36,7 +36,8 @@ RECIPES = {
             ("c-dcgan", 20),
             ("cbn-dcgan", 20),
             ("c-dcgan-projection", 20),
-            ("cbn-dcgan-projection", 20),
+            (PROJECTION, 20),
+            (SPECTRAL, 25),
             (LARGER_START, 10),
         )
     },

@@ -118,7 +118,7 @@ def generator_step(
     z: Tensor,
     labels: tuple[Tensor, ...] = (),
 ) -> tuple[Tensor, Tensor]:
-    """Move G one step towards images that D takes for real. D does not change.
+    """Move G one step towards images that D takes for real. D's weights do not change.
 
     ``z``: (N, latent_dim). ``labels``: ``()`` for a GAN, ``(labels,)`` for a CGAN. Returns the
     images that G made, detached (N, C, H, W), and the loss, a detached scalar.

@@ -15,6 +15,7 @@ from ganlib.metrics import (
     nearest,
     nearest_distances,
     prdc,
+    specks,
 )
 
 
@@ -50,6 +51,26 @@ def test_neighbours_of_points_on_a_line(monkeypatch, part):
     assert nearest_distances(points, k=2).tolist() == [3, 2, 3, 6, 12]
     distances, index = nearest(torch.tensor([[2.9], [11.5]]), points)
     assert torch.allclose(distances, torch.tensor([0.1, 3.5])) and index.tolist() == [2, 4]
+
+
+# --- Pixels --------------------------------------------------------------------------------------
+
+
+def test_specks_are_counted_and_strokes_are_not():
+    images = torch.full((4, 1, 8, 8), -1.0)
+    images[0, 0, 3, 3] = images[0, 0, 0, 7] = images[0, 0, 6, 1] = -0.5  # one in a corner
+    images[1, 0, 2:7, 4] = 1.0  # a stroke
+    images[2, 0, 3, 3] = -0.85  # too faint
+    assert specks(images) == 3 / 4
+    images[3] = torch.linspace(-1, 1, 64).view(1, 8, 8)
+    assert specks(images) == 3 / 4
+
+
+def test_real_digits_have_few_specks_and_noise_has_many():
+    digits = data.load("digits", "test", img_size=32).images
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.rand(digits.shape, generator=rng) * 2 - 1
+    assert specks(digits) < 1 < 40 < specks(noise)
 
 
 # --- Distances between sets ----------------------------------------------------------------------

@@ -43,6 +43,7 @@ def test_recipes_are_table_1_in_all_but_the_named_differences():
             ("cbn-dcgan", 20),
             ("c-dcgan-projection", 20),
             ("cbn-dcgan-projection", 20),
+            ("cbn-dcgan-spectral", 25),
             ("c-dcgan", 20),
             ("c-dcgan-larger-start", 10),
         )

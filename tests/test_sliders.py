@@ -15,7 +15,7 @@ from PIL import Image
 from ganlib import curves, data, runs
 from ganlib.plotting import mosaic
 
-SIDE_BY_SIDE = "cgan", "cbn-cgan", "c-dcgan", "cbn-dcgan", "cbn-dcgan-projection"  # in chapter 5
+SIDE_BY_SIDE = "cgan", "cbn-cgan", "c-dcgan", "cbn-dcgan", "cbn-dcgan-spectral"  # in chapter 5
 CHAPTERS = [str(chapter.with_suffix("")) for chapter in chapters()]
 # In the browser, of one output: what each slider says, and the files of the pictures on show.
 LOOK = """async output => {
