@@ -13,7 +13,6 @@ from ganlib.analysis import (
     COVERAGE,
     FRECHET,
     RECALL,
-    SPECKS,
     Estimate,
     Measure,
     estimate,
@@ -48,7 +47,7 @@ SECONDS = Measure("seconds", "seconds an epoch", "{:.0f}", 1.1, ratio=True, of=_
 JUDGED = (DISTANCE, ACCURACY, COVERAGE, RECALL)
 # As differences are shown: of two shares in per cent, points.
 POINTS = Measure("points", "drawn as asked, points", "{:.1f}", 2, of=_points)
-COMPARED = (DISTANCE, POINTS, COVERAGE, RECALL, SPECKS)
+COMPARED = (DISTANCE, POINTS, COVERAGE, RECALL)
 
 
 def load(path=None) -> dict:

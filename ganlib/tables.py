@@ -39,7 +39,7 @@ class Table:
         def cells(row: Sequence[str], tag: str) -> str:
             side = ["left", *["left" if self.wide else "right"] * (len(row) - 1)]
             space = "normal" if self.wide or tag == "th" else "pre"
-            style = f"vertical-align: top; padding: 0.15rem 0.35rem; white-space: {space}"
+            style = f"vertical-align: top; padding: 0.15rem 0.25rem; white-space: {space}"
             shown = (f'<{tag} style="text-align: {s}; {style}">{escape(str(c))}</{tag}>'
                      for c, s in zip(row, side))  # fmt: skip
             return "".join(shown)

@@ -159,6 +159,7 @@ def test_damaged_weights_are_refused(engine):
 # --- The page ------------------------------------------------------------------------------------
 
 PAGE = "book/playground"
+FIRST = "cbn-dcgan-spectral"  # of the models in _config.yml; it starts
 START = re.compile("Start the generator")
 
 
@@ -205,20 +206,20 @@ def same_grey(left, right) -> bool:
 def test_the_canvas_shows_what_pytorch_draws(open_page):
     page = open_page(PAGE)
     start(page)
-    assert same_grey(shown(page), wanted("cgan", [0], [7]))
+    assert same_grey(shown(page), wanted(FIRST, [0], [7]))
     drawing(page, lambda: page.get_by_role("radio", name="3", exact=True).check())
-    assert same_grey(shown(page), wanted("cgan", [0], [3]))
+    assert same_grey(shown(page), wanted(FIRST, [0], [3]))
     drawing(page, lambda: (page.get_by_label("Seed of z").fill("12"), page.keyboard.press("Tab")))
-    assert same_grey(shown(page), wanted("cgan", [12], [3]))
+    assert same_grey(shown(page), wanted(FIRST, [12], [3]))
     drawing(page, lambda: page.get_by_role("slider", name="Truncation").fill("1"))
-    assert same_grey(shown(page), wanted("cgan", [12], [3], limit=1.0))
+    assert same_grey(shown(page), wanted(FIRST, [12], [3], limit=1.0))
     drawing(page, lambda: page.get_by_role("slider", name="Truncation").fill("4"))
     drawing(page, lambda: page.get_by_role("radio", name="Row").check())
-    assert same_grey(shown(page), wanted("cgan", [12] * 10, range(10)))
+    assert same_grey(shown(page), wanted(FIRST, [12] * 10, range(10)))
     drawing(page, lambda: page.get_by_role("radio", name="Sheet").check())
     sheet = shown(page)
     assert sheet.shape == (320, 320)
-    assert same_grey(sheet[32:64], wanted("cgan", [13] * 10, range(10)))
+    assert same_grey(sheet[32:64], wanted(FIRST, [13] * 10, range(10)))
     drawing(page, lambda: page.get_by_label("Model").select_option("gan"))
     assert same_grey(shown(page)[32:64], wanted("gan", range(22, 32), [0] * 10))
     assert page.get_by_role("radio", name="3", exact=True).is_hidden()
@@ -232,14 +233,14 @@ def test_a_walk_goes_from_one_z_to_the_other(open_page):
     start(page)
     drawing(page, lambda: page.get_by_role("radio", name="Walk").check())
     way = page.get_by_role("slider", name="Way")
-    assert same_grey(shown(page), wanted("cgan", [0], [7]))
+    assert same_grey(shown(page), wanted(FIRST, [0], [7]))
     drawing(page, lambda: way.press("End"))
-    assert same_grey(shown(page), wanted("cgan", [1], [7]))
+    assert same_grey(shown(page), wanted(FIRST, [1], [7]))
     page.wait_for_function("document.querySelector('.pg-strip').width === 9 * 32")
     page.wait_for_timeout(500)
     strip = shown(page, ".pg-strip")
-    assert same_grey(strip[:, :32], wanted("cgan", [0], [7]))
-    assert same_grey(strip[:, -32:], wanted("cgan", [1], [7]))
+    assert same_grey(strip[:, :32], wanted(FIRST, [0], [7]))
+    assert same_grey(strip[:, -32:], wanted(FIRST, [1], [7]))
 
 
 def test_no_mouse_is_needed(open_page):
@@ -258,17 +259,17 @@ def test_no_mouse_is_needed(open_page):
     page.keyboard.press("Tab")
     assert page.evaluate(focused) == "7"
     drawing(page, lambda: page.keyboard.press("ArrowRight"))
-    assert same_grey(shown(page), wanted("cgan", [0], [8]))
+    assert same_grey(shown(page), wanted(FIRST, [0], [8]))
     page.keyboard.press("Tab")
     drawing(page, lambda: page.keyboard.press("ArrowUp") or page.keyboard.press("Enter"))
-    assert same_grey(shown(page), wanted("cgan", [1], [8]))
+    assert same_grey(shown(page), wanted(FIRST, [1], [8]))
     page.keyboard.press("Tab")
     assert page.evaluate(focused) == "New z"
     drawing(page, lambda: page.keyboard.press("Space"))
     page.keyboard.press("Tab")
     drawing(page, lambda: page.keyboard.press("Home"))
     seed = int(page.get_by_label("Seed of z").input_value())
-    assert same_grey(shown(page), wanted("cgan", [seed], [8], limit=0.1))
+    assert same_grey(shown(page), wanted(FIRST, [seed], [8], limit=0.1))
     page.keyboard.press("Tab")
     assert page.evaluate(focused) == "Save as PNG"
 
@@ -278,7 +279,7 @@ def test_the_picture_can_be_saved(open_page):
     start(page)
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Save").click()
-    assert waiting.value.suggested_filename == "cgan-one-seed0.png"
+    assert waiting.value.suggested_filename == f"{FIRST}-one-seed0.png"
     saved = np.array(Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes())).convert("L"))
     assert np.array_equal(saved, shown(page).repeat(8, axis=0).repeat(8, axis=1))
 
@@ -324,15 +325,15 @@ def test_weights_come_when_asked_for_and_the_first_digit_soon_after(open_page):
 def test_a_failure_is_told_and_can_be_tried_again(browser, address, status):
     page = browser.new_page()
     refuse = (lambda r: r.fulfill(status=404)) if status else (lambda r: r.abort())
-    page.route("**/cgan.bin*", refuse)
+    page.route(f"**/{FIRST}.bin*", refuse)
     page.goto(f"{address}/{PAGE}.html", wait_until="networkidle")
     page.get_by_role("button", name=START).click()
     again = page.get_by_role("button", name="Try again")
     again.wait_for()
     said = page.locator(".pg-message").inner_text()
-    assert "cgan.bin" in said and ("404" in said if status else "reached" in said)
+    assert f"{FIRST}.bin" in said and ("404" in said if status else "reached" in said)
     assert page.get_by_role("img", name="A hundred white digits").is_visible()
-    page.unroute("**/cgan.bin*")
+    page.unroute(f"**/{FIRST}.bin*")
     again.click()
     page.locator("[data-drawn]").wait_for()
     page.close()
@@ -391,7 +392,7 @@ def test_fingers_are_enough_and_the_picture_stays_in_sight(browser, address):
     drawing(page, lambda: slider.tap(position={"x": 4, "y": 19}))
     limit = float(slider.input_value())
     assert limit < 0.5
-    assert same_grey(shown(page), wanted("cgan", [0], [3], limit))
+    assert same_grey(shown(page), wanted(FIRST, [0], [3], limit))
     for part in (page.locator("canvas").first, slider):
         box = part.bounding_box()
         assert box["y"] >= 0 and box["y"] + box["height"] <= 700
@@ -401,7 +402,7 @@ def test_fingers_are_enough_and_the_picture_stays_in_sight(browser, address):
 def test_the_front_page_has_a_small_one(open_page):
     page = open_page("book/intro")
     start(page)
-    assert same_grey(shown(page), wanted("cgan", [0] * 10, range(10)))
+    assert same_grey(shown(page), wanted(FIRST, [0] * 10, range(10)))
     drawing(page, lambda: page.get_by_role("button", name="New z").click())
     seed = int(page.get_by_label("Seed of z").input_value())
-    assert same_grey(shown(page), wanted("cgan", [seed] * 10, range(10)))
+    assert same_grey(shown(page), wanted(FIRST, [seed] * 10, range(10)))

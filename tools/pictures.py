@@ -66,7 +66,8 @@ if __name__ == "__main__":
     row = int(sys.argv[1]) if len(sys.argv) > 1 else 2  # a z whose digits are all legible
     run = runs.find_run("cgan")
     runs.write_whole(STATIC / "cover.png", cover(run, row))
-    runs.write_whole(STATIC / "playground.png", png(run.sheet(EPOCHS[-1])))
+    best = runs.find_run("cbn-dcgan-spectral")
+    runs.write_whole(STATIC / "playground.png", png(best.sheet(best.epochs_done)))
     results = analysis.load()
     runs.write_whole(STATIC / "findings.png", gallery())
     readme = ROOT / "README.md"
