@@ -294,7 +294,7 @@ MODELS = {
     ),
     # The same, with another rein on D: spectral normalisation, and no dropout.
     "cbn-dcgan-spectral": Family(
-        "CBN-DCGAN with projection and spectral norm",
+        "CBN-DCGAN with spectral norm",
         True,
         partial(CBNGenerator, **CONVOLUTIONAL),
         partial(ConvolutionalDiscriminator, projection=True, spectral=True, dropout=0.0),
