@@ -13,7 +13,7 @@ from ganlib.analysis import ACCURACY, COVERAGE, PRECISION, RECALL, SPECKS, Measu
 from ganlib.classifier import load_classifier, read_digits
 from ganlib.findings import _draw_sheet, _mean_and_spread, _shown
 from ganlib.gains import COMPARED, DISTANCE, JUDGED, LABEL, LAYERS, SECONDS, WORST_DIGIT
-from ganlib.improvements import MODELS, RESULTS, VARIANTS
+from ganlib.improvements import MODELS, RESULTS, models
 from ganlib.plotting import GREEN, GREY, INK, _draw_grid, _figure
 from ganlib.runs import Run
 from ganlib.tables import Table
@@ -42,18 +42,20 @@ def cells_table(results: dict) -> Table:
     Seconds are those of the four cells, which were trained side by side; the variants were not.
     """
     last, rows = analysis.last_epoch(results), []
-    measures = (*JUDGED, PRECISION, SPECKS, SECONDS)
-    for model in (*MODELS.values(), *VARIANTS):
-        runs = gains.runs_of(results, model)
-        shown = [_mean_and_spread([m(run, last) for run in runs], m) for m in measures]
-        if model in VARIANTS:
-            shown[-1] = ""
-        rows.append((model, str(len(runs)), *shown))
+    measures = (*JUDGED, PRECISION, SPECKS)
+    for model in models():
+        shown = [_over_seeds(results, model, measure, last) for measure in measures]
+        seconds = _over_seeds(results, model, SECONDS, last) if model in MODELS.values() else ""
+        rows.append((model, str(len(gains.runs_of(results, model))), *shown, seconds))
     floor = {"metrics": {str(last): results["floor"]}}
-    real = [_shown(measure(floor, last), measure) for measure in measures[:-1]]
+    real = [_shown(measure(floor, last), measure) for measure in measures]
     rows.append(("real training images", "", *real, ""))
-    header = ("model", "seeds", *(m.title for m in measures))
+    header = ("model", "seeds", *(measure.title for measure in (*measures, SECONDS)))
     return Table(header, rows, f"epoch {last}; mean ± standard deviation over seeds")
+
+
+def _over_seeds(results: dict, model: str, measure: Measure, epoch: int) -> str:
+    return _mean_and_spread([*gains.by_seed(results, model, measure, epoch).values()], measure)
 
 
 def effects_table(
@@ -77,10 +79,9 @@ def course_table(
     epochs, rows = results["protocol"]["epochs"], []
     for measure in measures:
         for model in models:
-            runs = gains.runs_of(results, model)
-            by_epoch = [[measure(run, epoch) for run in runs] for epoch in epochs]
-            shown = [_mean_and_spread(values, measure) for values in by_epoch]
-            rows.append((measure.title, model, str(len(runs)), *shown))
+            shown = [_over_seeds(results, model, measure, epoch) for epoch in epochs]
+            n_seeds = len(gains.runs_of(results, model))
+            rows.append((measure.title, model, str(n_seeds), *shown))
     header = ("measure", "model", "seeds", *(f"epoch {epoch}" for epoch in epochs))
     return Table(header, rows, "mean ± standard deviation over seeds")
 

@@ -20,7 +20,7 @@ from ganlib.analysis import (
     paired,
 )
 from ganlib.experiment import read_results
-from ganlib.improvements import LARGER_START, MODELS, PROJECTION, RESULTS, SPECTRAL, VARIANTS
+from ganlib.improvements import LARGER_START, MODELS, PROJECTION, RESULTS, SPECTRAL, models
 from ganlib.networks import build, n_parameters
 
 LAYERS = "fully connected", "convolutional"
@@ -128,5 +128,4 @@ def changes(results: dict, measure: Measure) -> dict[str, Estimate]:
 
 def averages(results: dict, measure: Measure) -> dict[str, Estimate]:
     """What the average of G's weights, in place of the latest, does to each model."""
-    models = *MODELS.values(), *VARIANTS
-    return {model: average_effect(results, model, measure) for model in models}
+    return {model: average_effect(results, model, measure) for model in models()}

@@ -50,9 +50,13 @@ class Arm:
         return TrainingConfig(**{"n_epochs": self.epochs[-1]} | chosen | changes)
 
 
+def models() -> tuple[str, ...]:
+    """The models of the four cells, then the variants."""
+    return *MODELS.values(), *VARIANTS
+
+
 def arms(n_seeds: int = 3) -> list[Arm]:
     """The four cells and the variants, seed by seed. Raises ValueError if there are no seeds."""
     if n_seeds < 1:
         raise ValueError(f"the number of seeds must be at least 1, not {n_seeds}")
-    models = *MODELS.values(), *VARIANTS
-    return [Arm(model, seed) for seed in range(n_seeds) for model in models]
+    return [Arm(model, seed) for seed in range(n_seeds) for model in models()]
