@@ -32,12 +32,12 @@ RECIPES = {
     **{
         model: Arm(model, seed=0).config(n_epochs=n_epochs)
         for model, n_epochs in (
-            ("cbn-cgan", 50),
+            ("cbn-cgan", 150),
             ("c-dcgan", 20),
             ("cbn-dcgan", 20),
             ("c-dcgan-projection", 20),
             (PROJECTION, 20),
-            (SPECTRAL, 25),
+            (SPECTRAL, 50),
             (LARGER_START, 10),
         )
     },

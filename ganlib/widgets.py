@@ -94,22 +94,26 @@ def digit_and_epoch_sliders(run: Run, digit: int = 3) -> ipywidgets.Widget:
     return ipywidgets.VBox([digits, when, _stack(inner, when)])
 
 
-def digit_and_epoch_of_models(
+def digit_epoch_and_model_sliders(
     runs: Sequence[Run], epochs: Sequence[int], digit: int = 3
 ) -> ipywidgets.Widget:
-    """Several conditional runs one below the other, each drawing the same ten z as one digit.
+    """Pick a digit, an epoch and a conditional run, or all of them, one below the other.
 
-    All of ``runs`` must have the same seed, and have kept samples of all ``epochs``.
+    Each draws the same ten z. All of ``runs`` must have the same seed, and have kept samples of all
+    ``epochs``; after these comes the last epoch of each, whichever that is.
     """
     digits = _slider([str(d) for d in range(10)], "digit", digit)
-    when = _slider([str(e) for e in epochs], "epoch", len(epochs) - 1)
-    names = ipywidgets.HTML("rows, from above: " + ", ".join(run.name for run in runs))
-    inner = []
-    for epoch in epochs:
-        sheets = [run.samples(epoch).unflatten(0, (10, 10)) for run in runs]
-        pages = [torch.cat([sheet[:, shown] for sheet in sheets]) for shown in range(10)]
-        inner.append(_stack([_picture(page, 10) for page in pages], digits))
-    return ipywidgets.VBox([digits, when, names, _stack(inner, when)])
+    when = _slider([*map(str, epochs), "last"], "epoch", len(epochs))
+    which = _slider(["all", *(run.name for run in runs)], "model", 0)
+    rows = []
+    for run in runs:
+        inner = []
+        for epoch in (*epochs, run.epochs_done):
+            by_digit = run.samples(epoch).unflatten(0, (10, 10)).transpose(0, 1)
+            inner.append(_stack([_picture(mine, 10) for mine in by_digit], digits))
+        name = ipywidgets.HTML(f"{run.name}, {run.epochs_done} epochs")
+        rows.append(ipywidgets.VBox([name, _stack(inner, when)]))
+    return ipywidgets.VBox([digits, when, which, _stack([ipywidgets.VBox(rows), *rows], which)])
 
 
 def run_and_epoch_sliders(

@@ -7,7 +7,6 @@ from functools import cache
 import nbformat
 import numpy as np
 import pytest
-import torch
 from conftest import ROOT
 from execute import chapters
 from PIL import Image
@@ -61,10 +60,12 @@ def of_digit(dataset: data.DigitImages, digit: str) -> np.ndarray:
     return mosaic(dataset.images[dataset.labels == int(digit)][:50], 10)
 
 
-def of_models(sheets: list[runs.Run], digit: str, epoch: str) -> np.ndarray:
-    """A row for each run of SIDE_BY_SIDE."""
-    rows = [run.samples(int(epoch))[int(digit) :: 10] for run in sheets]
-    return mosaic(torch.cat(rows), 10)
+def of_models(sheets: list[runs.Run], digit: str, epoch: str, model: str) -> np.ndarray:
+    """A row for each of the runs, or for the one of that name."""
+    shown = [run for run in sheets if model in ("all", run.name)]
+    last = [str(run.epochs_done) for run in shown]
+    then = last if epoch == "last" else [epoch] * len(shown)
+    return np.concatenate([of_digit_and_epoch(run, digit, at) for run, at in zip(shown, then)])
 
 
 def of_run_and_epoch(_, run: str, epoch: str) -> np.ndarray:
@@ -79,9 +80,9 @@ def sources(names: frozenset[str]) -> list:
     if names == {"epoch"}:
         return [(of_epoch, run) for run in recorded]
     if names == {"digit", "epoch"}:
-        models = [runs.find_run(name) for name in SIDE_BY_SIDE]
-        each = [(of_digit_and_epoch, run) for run in recorded if run.conditional]
-        return [*each, (of_models, models)]
+        return [(of_digit_and_epoch, run) for run in recorded if run.conditional]
+    if names == {"digit", "epoch", "model"}:
+        return [(of_models, [runs.find_run(name) for name in SIDE_BY_SIDE])]
     if names == {"run", "epoch"}:
         return [(of_run_and_epoch, None)]
     if names == {"digit"}:
@@ -101,9 +102,10 @@ def same(source, settings: dict[str, str], picture: np.ndarray) -> bool:
 
 
 def look(output) -> tuple[dict[str, str], np.ndarray]:
-    """What the sliders of one output say, and the pixels of the one picture that they show."""
-    settings, (png,) = output.evaluate(LOOK)
-    return dict(settings), np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
+    """What the sliders of one output say, and the pixels that they show, from above."""
+    settings, pngs = output.evaluate(LOOK)
+    pictures = [np.asarray(Image.open(io.BytesIO(base64.b64decode(png)))) for png in pngs]
+    return dict(settings), np.concatenate(pictures)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)

@@ -31,3 +31,16 @@ def test_two_sliders_choose_among_all_pictures(ipywidgets_7):
         (inner,) = seen.children
         (picture,) = inner.children
         assert picture.value == png(mosaic(run.samples(int(epoch))[digit::10], 10))
+
+
+def test_a_model_is_shown_by_itself_or_below_the_others(ipywidgets_7):
+    models = [runs.find_run("cgan"), runs.find_run("cbn-cgan")]
+    shown = widgets.digit_epoch_and_model_sliders(models, (0, 5))
+    digits, epochs, which, seen = shown.children
+    digits.index, epochs.value = 8, "last"
+    expected = [png(mosaic(run.samples(run.epochs_done)[8::10], 10)) for run in models]
+    for model, several in (("all", expected), ("cbn-cgan", expected[1:])):
+        which.value = model
+        (rows,) = seen.children
+        pages = [row.children[1] for row in (rows.children if model == "all" else [rows])]
+        assert [page.children[0].children[0].value for page in pages] == several
