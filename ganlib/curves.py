@@ -54,7 +54,7 @@ def recorded_losses(runs: Sequence[Run]) -> Figure:
                        va="bottom", fontsize=8)  # fmt: skip
         place.set(title=f"{run.name} ({run.config.loss})", xlabel="epoch", ylabel="loss")
         place.set(xlim=(1, 200), ylim=(0, None))
-    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left")
+    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
     return figure
 
 
@@ -100,7 +100,8 @@ def discriminators_on_a_line(real: Tensor, fake: Tensor, trained: dict[str, Tens
     left.set(title="two densities", xlabel="x", ylabel="density", xlim=(-4.5, 4.5))
     right.set(title="the best discriminator", xlabel="x", ylabel="D(x)", xlim=(-4.5, 4.5))
     right.set_ylim(-0.03, 1.25)
-    left.legend(frameon=False, fontsize=8.5, loc="upper right")
+    left.set_ylim(0, 1.35 * float(max(real.max(), fake.max())))  # room for the legend
+    left.legend(frameon=False, fontsize=8.5, loc="upper center", ncols=2)
     right.legend(frameon=False, fontsize=8.5, loc="upper center", ncols=3)
     return figure
 
@@ -137,7 +138,7 @@ def losses_and_pulls() -> Figure:
         pulls = [densities.pull(float(d), loss) for d in distances]
         right.plot(distances, pulls, line, color=colour, label=name)
     left.set(title="the best D's loss", ylabel="L_D", ylim=(0, 0.75))
-    right.set(title="the pull on the generator", ylabel="size of the gradient", ylim=(0, 3))
+    right.set(title="the pull on the generator", ylabel="slope in d, D held still", ylim=(0, 3))
     for place in (left, right):
         place.set_xlabel("distance d of generated from real")
         place.legend(frameon=False, fontsize=9)

@@ -17,7 +17,9 @@ from ganlib.analysis import (
     FACTORS,
     FRECHET,
     PRECISION,
+    RANGE,
     RECALL,
+    SPECKS,
     Estimate,
     Measure,
     last_epoch,
@@ -271,7 +273,7 @@ def steps_table(results: dict) -> Table:
         name = f"{words} with the other's D; eps {before['bn_eps']:g}"
         rows.append(_step(results, name, before, before | {"discriminator": "swapped"}))
     header = ("change", "seeds", *(measure.title for measure in _JUDGED))
-    caption = f"epoch {last_epoch(results)}; the first six lines start from no label and BCE"
+    caption = f"epoch {last_epoch(results)}; from no label and BCE, the last from label and MSE"
     return Table(header, rows, caption)
 
 
@@ -310,4 +312,7 @@ def ledger_table(results: dict, improved: dict) -> Table:
 def rules_table(results: dict, improved: dict) -> Table:
     """What each claim's verdict is decided by."""
     rows = [(e.claim, e.says, e.rule) for e in verdicts(results, improved)]
-    return Table(("claim", "in words", "decided by"), rows, wide=True)
+    judged = (COVERAGE, RECALL, PRECISION, FRECHET, RANGE, SPECKS)
+    least = ", ".join(f"{m.title} {'× ' if m.ratio else ''}{m.least:g}" for m in judged)
+    caption = f"the smallest effects that are worth naming: {least}"
+    return Table(("claim", "in words", "decided by"), rows, caption, wide=True)

@@ -219,7 +219,7 @@ def _c5(results: dict) -> Entry:
     if means:
         real = results["floor"]["accuracy"]
         ours = f"At epoch {last}, {min(means):.1%} to {max(means):.1%} of a cell's images are "
-        ours += f"drawn as asked; chance is 10 %, real digits score {real:.1%}."
+        ours += f"drawn as asked; chance is 10 %, real training digits score {real:.1%}."
     other = {"conditioning": "label", "discriminator": "swapped"}
     if found := by_seed(results, ACCURACY, last, **other):
         ours += f" With the GAN's discriminator {estimate(found.values()).mean:.1%}."

@@ -242,6 +242,7 @@ def live_training(images: Tensor, history: Sequence[Epoch], title: str = "") -> 
     iterations = np.arange(1, len(losses) + 1)
     right.plot(iterations, losses[:, 1], color=D_ORANGE, lw=0.8, label="discriminator")
     right.plot(iterations, losses[:, 0], color=G_BLUE, lw=0.8, label="generator")
+    right.margins(y=0.2)  # room for the legend
     right.set(xlabel="iteration", ylabel="loss", ylim=(0, None), title="losses, every iteration")
-    right.legend(frameon=False, loc="upper left")
+    right.legend(frameon=False, loc="upper left", ncols=2)
     return figure

@@ -9,7 +9,6 @@ import inspect
 from collections.abc import Sequence
 
 import ipywidgets
-import torch
 from IPython.display import Markdown, display
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -33,13 +32,15 @@ def show_source(*objects) -> Markdown:
 # --- Sliders -------------------------------------------------------------------------------------
 
 
-def _picture(images: Tensor, columns: int) -> ipywidgets.Image:
-    grid = mosaic(images, columns)
-    height, width = (str(_ZOOM * side) for side in grid.shape)
-    picture = ipywidgets.Image(value=png(grid), format="png", width=width, height=height)
-    picture.layout.max_width = "100%"
-    picture.layout.height = "auto"
-    return picture
+def _pictures(pages: Sequence[Tensor], columns: int) -> list[ipywidgets.Image]:
+    layout = ipywidgets.Layout(max_width="100%", height="auto")  # a kilobyte, so all share it
+    pictures = []
+    for page in pages:
+        grid = mosaic(page, columns)
+        height, width = (str(_ZOOM * side) for side in grid.shape)
+        size = {"width": width, "height": height, "layout": layout}
+        pictures.append(ipywidgets.Image(value=png(grid), format="png", **size))
+    return pictures
 
 
 def _slider(options: Sequence[str], description: str, start: int) -> ipywidgets.SelectionSlider:
@@ -66,8 +67,7 @@ def flip_book(
 ) -> ipywidgets.Widget:
     """A slider over ``pages``, each a batch of images (N, 1, H, W); ``options`` names them."""
     slider = _slider(options, description, start % len(pages))
-    frames = [_picture(page, columns) for page in pages]
-    return ipywidgets.VBox([slider, _stack(frames, slider)])
+    return ipywidgets.VBox([slider, _stack(_pictures(pages, columns), slider)])
 
 
 def epoch_slider(run: Run) -> ipywidgets.Widget:
@@ -90,7 +90,7 @@ def digit_and_epoch_sliders(run: Run, digit: int = 3) -> ipywidgets.Widget:
     inner = []
     for epoch in epochs:
         by_digit = run.samples(epoch).unflatten(0, (10, 10)).transpose(0, 1)
-        inner.append(_stack([_picture(mine, 10) for mine in by_digit], digits))
+        inner.append(_stack(_pictures(by_digit, 10), digits))
     return ipywidgets.VBox([digits, when, _stack(inner, when)])
 
 
@@ -110,7 +110,7 @@ def digit_epoch_and_model_sliders(
         inner = []
         for epoch in (*epochs, run.epochs_done):
             by_digit = run.samples(epoch).unflatten(0, (10, 10)).transpose(0, 1)
-            inner.append(_stack([_picture(mine, 10) for mine in by_digit], digits))
+            inner.append(_stack(_pictures(by_digit, 10), digits))
         name = ipywidgets.HTML(f"{run.name}, {run.epochs_done} epochs")
         rows.append(ipywidgets.VBox([name, _stack(inner, when)]))
     return ipywidgets.VBox([digits, when, which, _stack([ipywidgets.VBox(rows), *rows], which)])

@@ -5,7 +5,8 @@ window.addEventListener("load", () => {
 });
 
 // Saved widgets say too little to who cannot see them. A slider's handle takes the name and the
-// value that stand beside it, and the picture below tells which one it is: "digit 3, epoch 25".
+// value that stand beside it, and the picture below tells which one it is: "digit 3, epoch 25",
+// and of whom, where several stand below each other, each under a name.
 function describeWidgets(cell) {
   const settings = [...cell.querySelectorAll(".widget-slider")].map((slider) => {
     const name = slider.querySelector(".widget-label")?.textContent ?? "";
@@ -16,7 +17,8 @@ function describeWidgets(cell) {
     return `${name} ${value}`;
   });
   for (const picture of cell.querySelectorAll("img.widget-image")) {
-    picture.alt = `Images at ${settings.join(", ")}`;
+    const name = picture.closest(".widget-vbox")?.querySelector(":scope > .widget-html");
+    picture.alt = `Images at ${settings.join(", ")}${name ? `: ${name.textContent.trim()}` : ""}`;
   }
 }
 
