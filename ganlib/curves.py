@@ -54,7 +54,7 @@ def recorded_losses(runs: Sequence[Run]) -> Figure:
                        va="bottom", fontsize=8)  # fmt: skip
         place.set(title=f"{run.name} ({run.config.loss})", xlabel="epoch", ylabel="loss")
         place.set(xlim=(1, 200), ylim=(0, None))
-    axes[0, 0].legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
+    axes[1, 1].legend(frameon=False, fontsize=8, loc="upper right", ncols=2)
     return figure
 
 
