@@ -3,7 +3,14 @@
 The rooms, from the ground up: :mod:`~ganlib.data`, :mod:`~ganlib.networks`,
 :mod:`~ganlib.losses`, then :mod:`~ganlib.training`, :mod:`~ganlib.runs`,
 :mod:`~ganlib.plotting` and :mod:`~ganlib.widgets`. Import the rooms you need; importing the
-package itself runs nothing.
+package itself loads none of them.
 """
+
+import os
+
+# PyTorch's threads on the CPU wait for each other in a busy loop, by default for so long that,
+# where another program holds a core, a training takes twenty times as long (GNU's OpenMP). A short
+# wait costs a few per cent when nothing else runs. It is read when torch is first imported.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = "0.1.0"

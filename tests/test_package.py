@@ -216,6 +216,16 @@ def test_importing_runs_nothing_and_loads_no_heavy_library(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("given", [None, "77"])
+def test_waiting_threads_do_not_spin_for_long_unless_asked_to(tmp_path, monkeypatch, given):
+    """It is decided before torch is there: the set-up cell and the command import ganlib first."""
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    if given:
+        monkeypatch.setenv("GOMP_SPINCOUNT", given)
+    code = "import os, sys, ganlib\nprint(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)"
+    assert run_child(code, tmp_path).stdout == f"{given or 1000} False\n"
+
+
 def test_the_ground_floor_works_without_the_libraries_above_it(tmp_path):
     """torch and numpy alone are enough to build, train and draw batches."""
     blocked = ("torchvision", "matplotlib", "ipywidgets", "IPython", "sklearn", "PIL", "tqdm")
