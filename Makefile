@@ -66,6 +66,7 @@ repo: $(READY)
 record: $(READY)
 	$(BIN)/python -m ganlib record
 	$(BIN)/python -m ganlib experiment
+	$(BIN)/python -m ganlib experiment --chapter 2
 	$(BIN)/python -m ganlib experiment --chapter 5
 
 bench: $(READY)

@@ -14,10 +14,10 @@ from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from ganlib.configuration import choose_device
 from ganlib.data import DigitImages, batches, resize
 from ganlib.products import fast_float32_products
 from ganlib.runs import RECORDED, RunError, write_whole
-from ganlib.training import choose_device
 
 TRAINED_ON = "mnist"  # other digits, scikit-learn's for one, fill their frame: it misreads them
 SHIPPED = RECORDED / "classifier.safetensors"

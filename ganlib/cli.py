@@ -13,10 +13,10 @@ from typing import NoReturn
 
 from ganlib import commands, judging, metrics, networks
 from ganlib.commands import EXPECTED, PAPER_LOSS, WORKSPACE
+from ganlib.configuration import DEVICES, TrainingConfig
 from ganlib.data import DATASETS
 from ganlib.losses import LOSSES
 from ganlib.recording import RECIPES
-from ganlib.training import DEVICES, TrainingConfig
 
 # What each field of TrainingConfig means; the options themselves come from the dataclass.
 FIELD_HELP = {
@@ -66,6 +66,9 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
         return 0
+    except PermissionError as error:
+        print(f"ganlib: no permission for {error.filename}: name another place", file=sys.stderr)
+        return 2
     except EXPECTED as error:
         print("ganlib:", " ".join(str(error).split()), file=sys.stderr)
         return 2
@@ -160,9 +163,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="where RUN.json, RUN.bin and index.json go",
     )
 
-    one = command("experiment", judging.experiment_command, "make the results of chapter 4 or 5")
+    one = command(
+        "experiment", judging.experiment_command, "make the results that chapters 4 and 5 show"
+    )
     one.add_argument(
-        "--chapter", type=whole, choices=(4, 5), default=4, help="whose (default: %(default)s)"
+        "--chapter",
+        type=whole,
+        choices=(2, 4, 5),
+        default=4,
+        help="whose; of chapter 2, its GAN for 200 epochs from more seeds (default: %(default)s)",
     )
     for option, default, text in (
         ("--seeds", 3, "runs of each cell, with seeds 0, 1, ..."),

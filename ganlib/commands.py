@@ -7,6 +7,7 @@ as one of EXPECTED, whose message is one line that says what would be right.
 import argparse
 import io
 import math
+import shlex
 import sys
 import time
 from dataclasses import asdict, fields
@@ -17,6 +18,7 @@ import torch
 from tqdm import tqdm
 
 from ganlib import data, networks
+from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.export import export
 from ganlib.runs import (
     RECORDED,
@@ -31,12 +33,13 @@ from ganlib.runs import (
 )
 from ganlib.sampling import draw, png, to_sheet
 from ganlib.tables import aligned
-from ganlib.training import TrainingConfig, TrainingDiverged, choose_device
+from ganlib.training import TrainingDiverged
 
 # What may go wrong without a bug: told in one line. Anything else shows its traceback.
 EXPECTED = (ValueError, RunError, data.DataUnavailable, TrainingDiverged, PermissionError)
 
 WORKSPACE = Path("runs")  # where own runs go, unless said otherwise
+MOST_IMAGES = 100_000  # drawn at once: 0.4 GB
 # The paper trains each model with its own loss. For those that its section 4.2 proposes it names
 # none; they take Eq. 3-6, as DCGAN did, whose gradient for G does not fade where D is sure.
 PAPER_LOSS = {"gan": "bce", "gan-large-d": "bce", "cgan": "mse", "cgan-small-d": "mse"}
@@ -56,12 +59,13 @@ def train_command(options: argparse.Namespace) -> int:
     else:
         stored = {"loss": PAPER_LOSS.get(options.model, TrainingConfig.loss)}
     config = TrainingConfig(**stored | given)
-    again = f"python -m ganlib train {options.model} --resume --out {folder}"
+    named = shlex.quote(f"./{folder}" if str(folder) in recorded_names() else str(folder))
+    again = f"python -m ganlib train {options.model} --resume --out {named}"
     if not follow(folder, config, resume, again):
         return 130
     run = read_run(folder)
     print(f"{folder}: {run.epochs_done} epochs in {duration(run.made['seconds'])}")
-    print(f"sample from it: python -m ganlib sample {folder} --n 100 --out samples.png")
+    print(f"sample from it: python -m ganlib sample {named} --n 100 --out samples.png")
     return 0
 
 
@@ -75,7 +79,7 @@ def follow(folder: Path, config: TrainingConfig, resume: bool, again: str) -> bo
     done = read_run(folder).epochs_done if resume else 0
     iterations = math.ceil(math.ceil(len(dataset) / config.batch_size) / config.d_steps)
     started, first = time.monotonic(), done
-    fresh = not (folder / "config.json").exists()
+    before = None if (folder / "config.json").exists() else written(folder)
     with tqdm(
         total=max(config.n_epochs, done) * iterations,
         initial=done * iterations,
@@ -108,22 +112,29 @@ def follow(folder: Path, config: TrainingConfig, resume: bool, again: str) -> bo
             )
             return False
         except EXPECTED:
-            if fresh and done == 0:
-                discard(folder)
+            if before is not None and done == 0:
+                discard(folder, before)
             raise
     return True
 
 
-def discard(folder: Path) -> None:
-    """Remove what a run wrote that failed before its first epoch was done: no result, no debris."""
-    if not folder.is_dir():
-        return
-    for sheet in (folder / "samples").glob("*.png"):
-        sheet.unlink()
-    (folder / "config.json").unlink(missing_ok=True)
-    for empty in (folder / "samples", folder):
-        if empty.is_dir() and not any(empty.iterdir()):
-            empty.rmdir()
+def written(folder: Path) -> set[Path]:
+    """What is there of all that a run writes before its first epoch is done."""
+    sheets = (folder / "samples").glob("*.png")
+    found = {folder, folder / "config.json", folder / "samples", *sheets}
+    return {path for path in found if path.exists()}
+
+
+def discard(folder: Path, before: set[Path]) -> None:
+    """Remove what a run wrote that failed before its first epoch was done, and nothing else.
+
+    ``before``: what `written` found beforehand, which stays.
+    """
+    for path in sorted(written(folder) - before, reverse=True):  # what is in a folder comes first
+        if not path.is_dir():
+            path.unlink()
+        elif not any(path.iterdir()):
+            path.rmdir()
 
 
 # --- sample --------------------------------------------------------------------------------------
@@ -135,7 +146,7 @@ def sample_command(options: argparse.Namespace) -> int:
         raise ValueError(f"--out must end in .npz or .png, not {options.out!r}")
     if options.n < 1:
         raise ValueError(f"--n must be at least 1, not {options.n}")
-    check_seed(options.seed)
+    check_drawing(options)
     if options.digit is not None and not 0 <= options.digit <= 9:
         raise ValueError(f"--digit must be 0 to 9, not {options.digit}")
     run = find_run(options.run)
@@ -151,10 +162,12 @@ def sample_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def check_seed(seed: int) -> None:
-    """Raises ValueError for a --seed that PyTorch would not take."""
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"--seed must be at least 0 and below 2**63, not {seed}")
+def check_drawing(options: argparse.Namespace) -> None:
+    """Raises ValueError for a --seed that PyTorch would not take, or too large an --n."""
+    if not 0 <= options.seed < 2**63:
+        raise ValueError(f"--seed must be at least 0 and below 2**63, not {options.seed}")
+    if options.n > MOST_IMAGES:
+        raise ValueError(f"--n must be at most {MOST_IMAGES:,}, not {options.n:,}")
 
 
 def sample(

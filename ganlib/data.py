@@ -169,8 +169,9 @@ def load(
     """One split of a data set as tensors on ``device``.
 
     ``img_size``: 28 leaves MNIST as it is, other sizes resize it. ``size``: only the first
-    ``size`` images. ``fallback``: if the data set cannot be had, return scikit-learn's digits,
-    marked as the stand-in that they are, in place of raising.
+    ``size`` images. ``fallback``: if either split cannot be had, return scikit-learn's digits,
+    marked as the stand-in that they are, in place of raising; and if there are fewer images than
+    ``size``, return all of them.
 
     Raises ValueError for an unknown name or split or a size out of range, DataUnavailable if the
     data set is not here and cannot be downloaded.
@@ -185,6 +186,8 @@ def load(
     if name != "digits":
         try:
             pixels, labels = _torchvision_pixels(name, train)
+            if fallback:  # or one split would be this data set's and the other the stand-in's
+                _torchvision_pixels(name, not train)
         except DataUnavailable:
             if not fallback:
                 raise
@@ -194,7 +197,7 @@ def load(
     if size is not None:
         if size < 1:
             raise ValueError(f"the number of images must be at least 1, not {size}")
-        if size > len(pixels) and not replaces:
+        if size > len(pixels) and not fallback:
             raise ValueError(
                 f"{name} has {len(pixels):,} images in its {split} split, not {size:,}"
             )

@@ -16,9 +16,9 @@ from typing import Protocol
 from torch import nn
 
 from ganlib import metrics
+from ganlib.configuration import TrainingConfig
 from ganlib.runs import RECORDED, Run, RunError, read_run, train_run, write_whole
 from ganlib.sampling import draw
-from ganlib.training import TrainingConfig
 
 RESULTS = RECORDED / "experiment.json"
 EPOCHS = (1, 2, 5, 10, 15, 20, 25)  # measured; the last ends the run
@@ -144,18 +144,20 @@ def result(cell: AnyCell, run: Run, against: metrics.Reference) -> dict:
 
     If the run averaged G's weights, also what its latest weights score at the end: ``latest``.
     """
-    losses, columns = run.losses(), ("g_loss", "d_loss")
-    ranges = {column: losses.ranges(column) for column in columns}
-    rules = {
-        rule: {column: ranges[column][rule] for column in columns} for rule in ranges["g_loss"]
-    }
-    means = {column: losses.epoch(column).tolist() for column in columns}
+    means = {column: run.losses().epoch(column).tolist() for column in ("g_loss", "d_loss")}
     made = {"device": run.made["device"], "seconds": run.made["seconds"]}
     measured = {"metrics": measure_run(run, cell.epochs, against)}
     if run.config.ema:
         measured["latest"] = measure_generator(run.latest_generator(), run, against)
     named = {"name": cell.name} | asdict(cell)
-    return named | made | measured | {"losses": rules, "epoch_means": means}
+    return named | made | measured | {"losses": loss_ranges(run), "epoch_means": means}
+
+
+def loss_ranges(run: Run) -> dict[str, dict[str, tuple[float, float]]]:
+    """Smallest and largest G loss and D loss of a run, by logging rule."""
+    ranges = {column: run.losses().ranges(column) for column in ("g_loss", "d_loss")}
+    rules = ranges["g_loss"]
+    return {rule: {column: found[rule] for column, found in ranges.items()} for rule in rules}
 
 
 # --- All results ---------------------------------------------------------------------------------

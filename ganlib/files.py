@@ -1,6 +1,7 @@
 """Files of a run: written whole or not at all, read with an error that says what to do."""
 
 import os
+import re
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -22,6 +23,13 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True) if partial.parent.is_dir() else None
         raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove what `write_whole` leaves in ``folder`` and below when it is killed in the middle."""
+    for partial in folder.rglob(".*"):
+        if re.fullmatch(r"\..+\.\d+", partial.name):
+            partial.unlink(missing_ok=True)
 
 
 def read_whole(path: Path) -> bytes:

@@ -1,7 +1,7 @@
 """Tables and figures of the experiment: its cells at one glance, its effects, the ledger."""
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 
 from ganlib import analysis
 from ganlib.analysis import (
+    CLASSES,
     COVERAGE,
     ENOUGH,
     FACTORS,
@@ -132,6 +133,36 @@ def courses(results: dict, measures: Sequence[Measure] = (COVERAGE, FRECHET)) ->
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     return figure
+
+
+def endurance(long: dict, n_rows: int = 5) -> Figure:
+    """The GAN's seeds over 200 epochs: measures by epoch, and each seed's last samples below."""
+    runs, epochs, measures = long["runs"], long["protocol"]["epochs"], (COVERAGE, CLASSES, FRECHET)
+    figure, (top, bottom) = _figure(9, 4.6, 2, max(len(measures), len(runs)))
+    for place, measure in zip(top, measures):
+        for run, line in zip(runs, cycle(("-", "--", ":"))):
+            values = [measure(run, epoch) for epoch in epochs]
+            place.plot(epochs, values, line, color=GREEN, label=f"seed {run['seed']}")
+        place.axhline(long["floor"][measure.key], color=INK, lw=0.8, ls="-.", label="real")
+        place.set(title=measure.title, xlabel="epoch", yscale="log" if measure.ratio else "linear")
+        place.set_ylim(None if measure.ratio else 0)
+    top[0].legend(frameon=False, fontsize=8)
+    for place, run in zip(bottom, runs):
+        _draw_sheet(place, run["sheet"], n_rows)
+        place.set_title(f"seed {run['seed']}, epoch {epochs[-1]}", fontsize=9)
+    return figure
+
+
+def endurance_table(long: dict, epochs: Sequence[int]) -> Table:
+    """The GAN's seeds at some epochs: measures, and the digit that is drawn most often."""
+    measures, rows = (COVERAGE, RECALL, PRECISION, FRECHET, CLASSES), []
+    for run, epoch in product(long["runs"], epochs):
+        shown = [_shown(measure(run, epoch), measure) for measure in measures]
+        counts = run["metrics"][str(epoch)]["class_counts"]
+        most = f"{np.argmax(counts)}, {max(counts) / sum(counts):.0%}"
+        rows.append((f"seed {run['seed']}, epoch {epoch}", *shown, most))
+    header = ("run", *(measure.title for measure in measures), "commonest digit")
+    return Table(header, rows, "the GAN with BCE and PyTorch's eps, all of Table 1")
 
 
 def cells_table(results: dict, epoch: int | None = None) -> Table:
@@ -296,22 +327,22 @@ def range_table(results: dict) -> Table:
     return Table(("cell", "seeds", *LOGGING_RULES), rows, "mean of each end over seeds")
 
 
-def ledger_table(results: dict, improved: dict) -> Table:
+def ledger_table(results: dict, improved: dict, long: dict) -> Table:
     """The paper's claims and their verdicts, as :func:`ganlib.ledger.verdicts` finds them.
 
-    ``results`` are chapter 4's, ``improved`` chapter 5's.
+    ``results`` are chapter 4's, ``improved`` chapter 5's, ``long`` those of 200 epochs.
     """
     header = ("claim", "in words", "the paper's evidence", "ours", "seeds", "verdict")
     rows = [
         (e.claim, e.says, e.paper, e.ours, e.seeds, e.verdict.upper())
-        for e in verdicts(results, improved)
+        for e in verdicts(results, improved, long)
     ]
     return Table(header, rows, wide=True)
 
 
-def rules_table(results: dict, improved: dict) -> Table:
+def rules_table(results: dict, improved: dict, long: dict) -> Table:
     """What each claim's verdict is decided by."""
-    rows = [(e.claim, e.says, e.rule) for e in verdicts(results, improved)]
+    rows = [(e.claim, e.says, e.rule) for e in verdicts(results, improved, long)]
     judged = (COVERAGE, RECALL, PRECISION, FRECHET, RANGE, SPECKS)
     least = ", ".join(f"{m.title} {'× ' if m.ratio else ''}{m.least:g}" for m in judged)
     caption = f"the smallest effects that are worth naming: {least}"

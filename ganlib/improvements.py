@@ -8,8 +8,8 @@ chapter 4 are (:mod:`ganlib.experiment`), in ``improvements.json``.
 
 from dataclasses import dataclass
 
+from ganlib.configuration import TrainingConfig
 from ganlib.runs import RECORDED
-from ganlib.training import TrainingConfig
 
 RESULTS = RECORDED / "improvements.json"
 EPOCHS = (1, 2, 5, 10)  # measured; the last ends the run

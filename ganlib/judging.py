@@ -7,21 +7,21 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from tqdm.auto import tqdm
 
-from ganlib import classifier, data, experiment, improvements, metrics
-from ganlib.commands import check_seed, duration, follow
+from ganlib import classifier, data, endurance, experiment, improvements, metrics
+from ganlib.commands import check_drawing, duration, follow
+from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.experiment import AnyCell
 from ganlib.recording import RECIPES, measure_packed, pack
 from ganlib.runs import Run, RunError, find_run, read_run, recorded_names, write_whole
 from ganlib.sampling import draw
 from ganlib.tables import aligned
-from ganlib.training import TrainingConfig, choose_device
 
 CLASSIFIER = "classifier"  # a name for `record`, beside those of the recipes
 
@@ -108,7 +108,7 @@ def evaluate_command(options: argparse.Namespace) -> int:
         raise ValueError(
             f"--n must be above {metrics.K}, the neighbours looked at, not {options.n}"
         )
-    check_seed(options.seed)
+    check_drawing(options)
     run = find_run(options.run)
     against = reference_for(run)
     # Now, since what follows takes up to a minute.
@@ -165,12 +165,8 @@ def experiment_command(options: argparse.Namespace) -> int:
     n_workers = by_default if options.workers is None else options.workers
     if n_workers < 1:
         raise ValueError(f"--workers must be at least 1, not {n_workers}")
-    if options.chapter == 4:
-        grid = experiment.cells(options.seeds, options.least_squares_seeds)
-        path, folder = experiment.RESULTS, "experiment"
-    else:
-        grid, path, folder = improvements.arms(options.seeds), improvements.RESULTS, "improvements"
-    workspace, epochs = Path(options.workspace) / folder, grid[0].epochs
+    grid, path, epochs = grid_of(options.chapter, options.seeds, options.least_squares_seeds)
+    workspace = Path(options.workspace) / path.stem
     results = opened_results(path, epochs)
     done = {one["name"] for one in results["runs"]}
     missing = [cell for cell in grid if cell.name not in done]
@@ -197,6 +193,18 @@ def experiment_command(options: argparse.Namespace) -> int:
             return 130
     print(f"{len(results['runs'])} results in {path}")
     return 0
+
+
+def grid_of(
+    chapter: int, n_seeds: int, n_seeds_least_squares: int
+) -> tuple[Sequence[AnyCell], Path, tuple[int, ...]]:
+    """A chapter's experiment: its cells, the file of their results, the epochs measured."""
+    if chapter == 2:
+        return endurance.long_runs(n_seeds), endurance.RESULTS, endurance.EPOCHS
+    if chapter == 5:
+        return improvements.arms(n_seeds), improvements.RESULTS, improvements.EPOCHS
+    grid = experiment.cells(n_seeds, n_seeds_least_squares)
+    return grid, experiment.RESULTS, experiment.EPOCHS
 
 
 def opened_results(path: Path, epochs: tuple[int, ...]) -> dict:

@@ -10,12 +10,12 @@ from pathlib import Path
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from ganlib.configuration import TrainingConfig
 from ganlib.experiment import measure_run, rounded
 from ganlib.improvements import LARGER_START, PROJECTION, SPECTRAL, Arm
 from ganlib.metrics import Reference
 from ganlib.runs import RECORDED, Run, RunError, networks_for, read_run, write_whole
 from ganlib.sampling import fixed_z, generate
-from ganlib.training import TrainingConfig
 
 # All of Table 1, MNIST; only what differs is named. The paper's own models train 200 epochs.
 RECIPES = {

@@ -25,11 +25,12 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from ganlib import networks
+from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.data import DigitImages
-from ganlib.files import RunError, read_tensors, read_whole, write_whole
+from ganlib.files import RunError, read_tensors, read_whole, sweep, write_whole
 from ganlib.history import LossHistory, summarise
 from ganlib.sampling import SHEET, fixed_z, from_sheet, generate, png, to_sheet
-from ganlib.training import LOGGED, Epoch, Players, TrainingConfig, choose_device, start, train
+from ganlib.training import LOGGED, Epoch, Players, check_batches, start, train
 
 FORMAT = 1  # of the folder; raised whenever an older reader would misread it
 RECORDED = Path(__file__).parent / "recorded"
@@ -165,9 +166,10 @@ def read_run(folder: Path | str) -> Run:
                 "use the version that wrote it, or train again"
             )
         config = TrainingConfig(**stored["config"])
-        networks.family(config.model)  # raises ValueError for one that this ganlib does not know
-        return Run(folder, config, int(stored["epochs_done"]), stored["made"])
-    except (ValueError, KeyError, TypeError) as error:
+        made = {"seconds": float(stored["made"]["seconds"])}
+        made |= {key: str(stored["made"][key]) for key in ("device", "torch")}
+        return Run(folder, config, int(stored["epochs_done"]), made)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is damaged or of another version ({error})") from error
 
 
@@ -203,11 +205,15 @@ def train_run(
 
     ``resume`` goes on from the last checkpoint in ``folder``, with the configuration stored there
     (only n_epochs and device may differ). On the CPU the result equals an uninterrupted run, bit
-    for bit. Raises RunError if the folder holds a run and ``resume`` is not set, or the reverse.
+    for bit. Raises RunError if the folder holds a run and ``resume`` is not set, or the reverse;
+    ValueError if the data are not the train split of what the configuration says, or cannot be
+    cut into batches.
     """
     folder = Path(folder)
     if dataset.name != config.dataset:  # a stand-in must not be stored under another name
         raise ValueError(f"config.dataset must be {dataset.name!r}, the data given")
+    if dataset.split != "train":
+        raise ValueError(f"the {dataset.split} split is held out: train on the train split")
     if (folder / "config.json").exists() != resume:
         hint = (
             "it holds no run to resume" if resume else "it holds a run: resume it or go elsewhere"
@@ -216,6 +222,14 @@ def train_run(
     found = read_run(folder) if resume else None
     if found:
         _check_same(found.config, config, folder)
+        if config.n_epochs < found.epochs_done:
+            raise RunError(
+                f"{folder} has {found.epochs_done} epochs already: n_epochs must be more"
+            )
+        sweep(folder)
+    if config.train_size not in (None, len(dataset)):
+        raise ValueError(f"config.train_size must be {len(dataset)}, the number of images given")
+    check_batches(len(dataset), config)
     players = start(*networks_for(config), config, networks.family(config.model).conditional)
     losses, ends, seconds = torch.empty(0, len(LOGGED)), [0], 0.0
     # A run killed in its first epoch has no checkpoint yet and starts again; any other needs it.

@@ -10,8 +10,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ganlib import networks
+from ganlib.configuration import TrainingConfig
 from ganlib.data import unscale
-from ganlib.training import TrainingConfig, epoch_seed
+from ganlib.training import epoch_seed
 
 SHEET = 10  # a sheet of samples has so many rows and columns
 

@@ -5,106 +5,24 @@ generator function: it yields after every epoch, so that a caller can draw, save
 """
 
 import copy
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.data import batches
 from ganlib.losses import LOSSES, Loss, discriminator_loss, probability
 from ganlib.products import fast_float32_products
 
 # What is logged at every iteration, in this order.
 LOGGED = ("g_loss", "d_loss", "d_real_loss", "d_fake_loss", "d_real", "d_fake")
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 class TrainingDiverged(RuntimeError):
     """A loss became NaN or infinite; the message says at which epoch and iteration."""
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """All that decides a run. The first ten fields are Table 1 of the paper, name for name."""
-
-    n_epochs: int = 200  # passes over the training images
-    batch_size: int = 64
-    lr: float = 0.0002  # Adam's learning rate
-    b1: float = 0.5  # Adam's decay of the first moment
-    b2: float = 0.999  # and of the second
-    latent_dim: int = 100  # numbers in z
-    img_size: int = 32  # pixels a side
-    channels: int = 1
-    sample_interval: int = 400  # iterations between sample images, if interval_samples
-    n_classes: int = 10
-    model: str = "gan"  # which pair of networks
-    loss: str = "bce"
-    bn_eps: float = 1e-5  # added to the variance in batch normalisation
-    d_steps: int = 1  # discriminator steps for each generator step
-    seed: int = 0
-    device: str = "auto"
-    dataset: str = "mnist"
-    train_size: int | None = None  # train on the first so many images; None: all
-    interval_samples: bool = False  # also keep samples every sample_interval iterations
-    d_lr: float | None = None  # the discriminator's learning rate; None: lr, as for the generator
-    ema: float = 0.0  # decay of the running average of G's weights that draws samples; 0: none
-
-    def __post_init__(self):
-        least = {"n_epochs": 1, "batch_size": 2, "latent_dim": 1, "img_size": 4}
-        least |= {"sample_interval": 1, "d_steps": 1, "seed": 0}
-        if self.train_size is not None:
-            least |= {"train_size": 2}
-        for name, value in least.items():
-            self._require(name, isinstance(getattr(self, name), int), "a whole number")
-            self._require(name, getattr(self, name) >= value, f"at least {value}")
-        rates = ("lr",) if self.d_lr is None else ("lr", "d_lr")
-        for name in (*rates, "b1", "b2", "bn_eps", "ema"):
-            self._require(name, isinstance(getattr(self, name), (int, float)), "a number")
-        self._require("img_size", self.img_size <= 256, "at most 256")
-        for name in rates:  # NaN fails every comparison
-            self._require(name, 0 < getattr(self, name) <= 1, "above 0 and at most 1")
-        self._require("b1", 0 <= self.b1 < 1, "at least 0 and below 1")
-        self._require("b2", 0 <= self.b2 < 1, "at least 0 and below 1")
-        self._require("ema", 0 <= self.ema < 1, "at least 0 and below 1")
-        self._require("channels", self.channels == 1, "1: the images are grey")
-        self._require("n_classes", self.n_classes == 10, "10: every data set here has ten classes")
-        self._require("bn_eps", math.isfinite(self.bn_eps) and self.bn_eps > 0, "above 0")
-        self._require("loss", self.loss in LOSSES, f"one of {', '.join(LOSSES)}")
-        self._require("seed", self.seed < 2**63, "below 2**63")
-        kind = str(self.device).split(":")[0]
-        self._require("device", kind in DEVICES, f"one of {', '.join(DEVICES)}")
-
-    def _require(self, name: str, holds: bool, wanted: str) -> None:
-        if not holds:
-            raise ValueError(f"{name} must be {wanted}, not {getattr(self, name)!r}")
-
-
-def config_fields() -> dict[str, object]:
-    """Every field of TrainingConfig with its default, in order."""
-    return {field.name: field.default for field in fields(TrainingConfig)}
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """The device called ``name``; ``auto`` is CUDA if there is one, else MPS, else the CPU.
-
-    Raises ValueError if the device is unknown or this machine has none.
-    """
-    here = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return torch.device(next(device for device, present in here.items() if present))
-    kind, _, index = name.partition(":")
-    if kind not in here or (index and not index.isdecimal()):
-        raise ValueError(f"unknown device {name!r}: choose one of {', '.join(DEVICES)}")
-    if not here[kind]:
-        raise ValueError(f"this machine has no {kind} device: use --device auto or cpu")
-    return torch.device(name)
 
 
 # --- One step of each player ---------------------------------------------------------------------
@@ -242,14 +160,10 @@ def train(
     ``images``: (N, C, H, W) in [-1, 1] and ``labels``: (N,), both on the players' device.
     ``on_iteration(players)``, if given, is called after every iteration, for progress bars.
 
-    Raises ValueError if the last batch would hold a single image, which batch normalisation can
-    not use, and TrainingDiverged when a loss stops being a number.
+    Raises ValueError as `check_batches` does, and TrainingDiverged when a loss or a weight stops
+    being a number.
     """
-    if len(images) % config.batch_size == 1:
-        raise ValueError(
-            f"{len(images):,} images in batches of {config.batch_size} leave a last batch of one, "
-            "which batch normalisation cannot use: change batch_size or train_size by one"
-        )
+    check_batches(len(images), config)
     while players.epoch < config.n_epochs:
         number = players.epoch + 1
         with torch.random.fork_rng(_devices(images.device)), fast_float32_products():
@@ -257,15 +171,41 @@ def train(
             torch.manual_seed(epoch_seed(config.seed, number))
             rng = torch.Generator(images.device).manual_seed(epoch_seed(config.seed, number))
             losses = _train_epoch(players, images, labels, config, rng, on_iteration)
-        finite = losses.isfinite().all(dim=1)
-        if not finite.all():
-            first = int(finite.logical_not().nonzero()[0]) + 1
-            raise TrainingDiverged(
-                f"a loss stopped being a number in epoch {number}, iteration {first}: "
-                f"the {number - 1} epochs before it are kept; try a smaller lr"
-            )
+        _check_finite(players, losses, number)
         players.epoch = number
         yield Epoch(number, losses)
+
+
+def check_batches(n_images: int, config: TrainingConfig) -> None:
+    """Raises ValueError if the last batch would be a single image, which has no variance."""
+    if n_images % config.batch_size == 1:
+        raise ValueError(
+            f"{n_images:,} images in batches of {config.batch_size} leave a last batch of one, "
+            "which batch normalisation cannot use: change batch_size or train_size by one"
+        )
+
+
+def _check_finite(players: Players, losses: Tensor, number: int) -> None:
+    """Raises TrainingDiverged if an epoch left a loss, a weight or Adam's moments without number.
+
+    All that a run keeps is looked at, for the last iteration can ruin weights unseen by any loss.
+    """
+    finite = losses.isfinite().all(dim=1)
+    networks = (players.generator, players.discriminator, players.average)
+    kept = [t for network in networks if network is not None for t in network.state_dict().values()]
+    for adam in (players.g_optimizer, players.d_optimizer):
+        kept += [tensor for state in adam.state.values() for tensor in state.values()]
+    if not finite.all():
+        what = "a loss"
+        where = f"epoch {number}, iteration {int(finite.logical_not().nonzero()[0]) + 1}"
+    elif not all(tensor.isfinite().all() for tensor in kept):
+        what, where = "a weight", f"epoch {number}"
+    else:
+        return
+    before = f"the {number - 1} epochs before it are kept" if number > 1 else "none was finished"
+    raise TrainingDiverged(
+        f"{what} stopped being a number in {where}: {before}; start again with a smaller lr"
+    )
 
 
 def _train_epoch(

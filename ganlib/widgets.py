@@ -13,12 +13,13 @@ from IPython.display import Markdown, display
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ganlib.configuration import TrainingConfig
 from ganlib.curves import frames, palette_png
 from ganlib.data import DigitImages
 from ganlib.plotting import live_training, mosaic
 from ganlib.runs import Run
 from ganlib.sampling import fixed_z, generate, png
-from ganlib.training import Epoch, Players, TrainingConfig, train
+from ganlib.training import Epoch, Players, train
 
 _ZOOM = 2  # screen pixels for each pixel of a digit
 
@@ -111,7 +112,7 @@ def digit_epoch_and_model_sliders(
         for epoch in (*epochs, run.epochs_done):
             by_digit = run.samples(epoch).unflatten(0, (10, 10)).transpose(0, 1)
             inner.append(_stack(_pictures(by_digit, 10), digits))
-        name = ipywidgets.HTML(f"{run.name}, {run.epochs_done} epochs")
+        name = ipywidgets.HTML(f"{run.name}, trained for {run.epochs_done} epochs in all")
         rows.append(ipywidgets.VBox([name, _stack(inner, when)]))
     return ipywidgets.VBox([digits, when, which, _stack([ipywidgets.VBox(rows), *rows], which)])
 

@@ -15,9 +15,9 @@ import torch
 from browser import installed
 from torch import nn
 
-from ganlib import classifier, data, experiment, improvements, metrics, runs
+from ganlib import classifier, data, endurance, experiment, improvements, metrics, runs
 from ganlib.cli import main
-from ganlib.training import TrainingConfig
+from ganlib.configuration import TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -97,11 +97,12 @@ def judge() -> classifier.Classifier:
 
 @pytest.fixture
 def small_experiment(monkeypatch) -> None:
-    """Both experiments in seconds: two epochs on 8x8 pixels, 300 images to measure."""
+    """All experiments in seconds: two epochs on 8x8 pixels, 300 images to measure."""
     monkeypatch.setattr(experiment, "COUNTS", (100, 300))
     monkeypatch.setattr(metrics, "N_IMAGES", 300)
     tiny = {"img_size": 8, "batch_size": 64, "latent_dim": 8, "n_epochs": 2}
-    for room, kind in ((experiment, experiment.Cell), (improvements, improvements.Arm)):
+    kinds = (experiment, experiment.Cell), (improvements, improvements.Arm)
+    for room, kind in (*kinds, (endurance, endurance.LongRun)):
         monkeypatch.setattr(room, "EPOCHS", (1, 2))
         own = kind.config
 

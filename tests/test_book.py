@@ -53,6 +53,16 @@ def test_page(open_page, name, width, scheme):
     assert serious_findings(page) == []
 
 
+def test_the_way_back_to_the_top_can_be_read(open_page):
+    """The theme's button comes when its reader scrolls up."""
+    page = open_page(CHAPTERS[1])
+    page.mouse.wheel(0, 3000)
+    page.wait_for_timeout(300)
+    page.mouse.wheel(0, -500)
+    page.locator("#pst-back-to-top").wait_for(state="visible")
+    assert serious_findings(page) == []
+
+
 def test_front_page_leads_to_the_book(open_page):
     assert open_page("index").url.endswith(f"{TOC['root']}.html")
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ganlib import cli, commands, losses, runs, sampling, training
 from ganlib.cli import main
-from ganlib.training import TrainingConfig
+from ganlib.configuration import TrainingConfig
 
 TINY = [
     "--dataset",
@@ -231,6 +231,9 @@ def test_ctrl_c_keeps_finished_epochs(tmp_path, monkeypatch, capsys):
         ("train gan --lr fast", "a number"),
         ("train gan --b1 1", "below 1"),
         ("train gan --latent-dim 0", "at least 1"),
+        ("train gan --latent-dim 1000000000", "at most 10,000"),
+        ("train gan --n-epochs 100000000000000000000000", "at most 1,000,000"),
+        ("train gan --batch-size 10000000000000000000000", "at most 1,000,000"),
         ("train gan --img-size 3", "at least 4"),
         ("train gan --img-size 1000", "at most 256"),
         ("train gan --channels 3", "grey"),
@@ -269,6 +272,7 @@ def test_a_device_that_is_not_here(here, capsys):
         ("cgan", "--digit seven --out x.npz", "whole number"),
         ("gan", "--digit 7 --out x.npz", "knows no labels"),
         ("cgan", "--n 0 --out x.npz", "at least 1"),
+        ("cgan", "--n 1000000000000 --out x.npz", "at most 100,000"),
         ("cgan", "--seed -1 --out x.npz", "at least 0"),
         ("cgan", "--out x.jpg", ".npz or .png"),
         ("cgan", "", "--out"),
@@ -281,6 +285,41 @@ def test_bad_samples_are_one_line_and_leave_nothing(here, trained, capsys, model
     (here / "folder.png").mkdir()
     refused(capsys, ["sample", trained / model, *options.split()], words)
     assert sorted(path.name for path in here.rglob("*")) == ["file.txt", "folder.png"]
+
+
+@pytest.mark.parametrize("way", ["--batch-size 63", "--loss bce"])
+def test_a_failed_training_leaves_the_readers_own_files_alone(here, monkeypatch, capsys, way):
+    """Refused at the door, or diverged in its first epoch: what was there before stays."""
+    spoiled = losses.BCE._replace(generator=lambda scores: scores.mean() * float("nan"))
+    monkeypatch.setitem(losses.LOSSES, "bce", spoiled)
+    mine = here / "mine"
+    (mine / "samples").mkdir(parents=True)
+    for name in ("holiday.png", "notes.txt"):
+        (mine / "samples" / name).write_text(name)
+    refused(capsys, ["train", "gan", *TINY, "--n-epochs", "1", *way.split(), "--out", mine])
+    names = {str(path.relative_to(here)) for path in here.rglob("*")}
+    assert names == {
+        "mine",
+        "mine/samples",
+        "mine/samples/holiday.png",
+        "mine/samples/notes.txt",
+    }
+
+
+def test_a_folder_without_permission_is_named(here, monkeypatch, capsys):
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(commands, "find_run", denied)
+    refused(capsys, ["show", "theirs"], "no permission for theirs")
+
+
+def test_a_run_named_like_a_recorded_one_is_sampled_by_its_folder(here, capsys):
+    assert main(["train", "gan", *TINY, "--n-epochs", "1", "--out", "cgan"]) == 0
+    hint = capsys.readouterr().out.split("python -m ganlib ")[1].split()
+    assert hint[:2] == ["sample", "./cgan"]
+    assert main(hint) == 0
+    assert "by cgan, 1 epochs" in capsys.readouterr().out
 
 
 def test_another_run_in_the_way(trained, capsys):

@@ -267,6 +267,27 @@ def test_the_fallback_is_marked_as_a_stand_in(empty_home, no_download):
     assert len(data.load("mnist", size=60_000, fallback=True)) == 1497
 
 
+@pytest.mark.parametrize("here", data.SPLITS)
+def test_one_data_set_is_never_mixed_with_the_stand_in(monkeypatch, empty_home, here):
+    """One split is there and the other damaged: the stand-in takes the place of both."""
+
+    def half(name, train):
+        if train != (here == "train"):
+            raise data.DataUnavailable("damaged")
+        return torch.zeros(5, 28, 28, dtype=torch.uint8), torch.zeros(5)
+
+    monkeypatch.setattr(data, "_torchvision_pixels", half)
+    pair = [data.load("mnist", split, 8, fallback=True) for split in data.SPLITS]
+    assert [found.replaces for found in pair] == ["MNIST", "MNIST"]
+    assert len(data.load("mnist", here, 8)) == 5  # without a stand-in, what is there is there
+
+
+def test_fallback_takes_what_there_is():
+    assert len(data.load("digits", size=20_000, fallback=True)) == 1497
+    with pytest.raises(ValueError, match="1,497 images"):
+        data.load("digits", size=20_000)
+
+
 def test_no_fallback_where_it_is_not_needed(monkeypatch, tmp_path):
     write_mnist(tmp_path)
     monkeypatch.setenv(data.FOLDER_VARIABLE, str(tmp_path))

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from ganlib import data, experiment, judging, metrics, runs
+from ganlib.configuration import TrainingConfig
 from ganlib.experiment import Cell, add_result, cells, read_results, rounded
 from ganlib.runs import RunError
-from ganlib.training import TrainingConfig
 
 CELL = Cell("label", "mse", 1e-5, "swapped", 2)
 

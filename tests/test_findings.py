@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_analysis import additive, made_results, made_run
+from test_endurance import made_long
 
 from ganlib import analysis, curves, findings, runs
 from ganlib.history import LOGGING_RULES
@@ -34,6 +35,24 @@ def test_the_gallery_marks_cells_that_were_not_run(tmp_path):
     assert sum(bool(place.images) for place in axes) == 1
     missing = sum("not run yet" in [t.get_text() for t in place.texts] for place in axes)
     assert missing == 11 + 2  # of the grid, and with the other discriminator
+
+
+def test_long_runs_have_a_line_and_a_sheet_each(tmp_path):
+    long = made_long(0.3, 0.6)
+    for run in long["runs"]:
+        run["sheet"] = tmp_path / f"{run['name']}.png"
+    Image.new("L", (320, 320)).save(long["runs"][0]["sheet"])
+    axes = findings.endurance(long).axes
+    labels = [line.get_label() for line in axes[0].lines]
+    assert labels == ["seed 0", "seed 1", "real"]
+    assert list(axes[0].lines[1].get_ydata()) == [0.7, 0.6]
+    assert sum(bool(place.images) for place in axes) == 1
+    rows = findings.endurance_table(long, (25, 200)).rows
+    assert [row[:2] for row in rows[:2]] == [
+        ("seed 0, epoch 25", "0.70"),
+        ("seed 0, epoch 200", "0.30"),
+    ]
+    assert len(rows) == 4 and rows[0][-1] == "1, 30%"
 
 
 def test_the_table_of_cells_gives_mean_and_spread(results):

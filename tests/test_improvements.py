@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from ganlib import data, experiment, improvements, metrics, runs
+from ganlib.configuration import TrainingConfig
 from ganlib.improvements import Arm, arms
 from ganlib.networks import family
-from ganlib.training import TrainingConfig
 
 
 def test_the_cells_cross_layers_and_the_labels_way_in():

@@ -12,6 +12,7 @@ from ganlib import (
     classifier,
     commands,
     data,
+    endurance,
     experiment,
     improvements,
     judging,
@@ -188,6 +189,17 @@ def test_chapter_5_has_an_experiment_of_its_own(small_grid, here, monkeypatch, c
     assert (here / "improvements" / "cgan-seed0.png").is_file()
 
 
+def test_chapter_2_has_long_runs(small_grid, here, monkeypatch, capsys):
+    monkeypatch.setattr(endurance, "RESULTS", here / "endurance.json")
+    command = ["experiment", "--chapter", "2", "--device", "cpu", "--workers", "1", "--seeds", "2"]
+    for done in (0, 1):
+        assert main(command) == 0
+        assert f"1 cells, {done} of them done" in capsys.readouterr().out
+    (found,) = experiment.read_results(endurance.RESULTS)["runs"]
+    assert found["name"] == "gan-seed1" and list(found["metrics"]) == ["1", "2"]
+    assert (here / "endurance" / "gan-seed1.png").is_file()
+
+
 def test_ctrl_c_keeps_finished_cells(small_grid, monkeypatch, capsys):
     own, calls = experiment.run_cell, []
 
@@ -208,7 +220,8 @@ def test_ctrl_c_keeps_finished_cells(small_grid, monkeypatch, capsys):
     [
         ("--seeds 0", ["at least 1"]),
         ("--seeds two", ["whole number"]),
-        ("--chapter 3", ["--chapter", "4", "5"]),
+        ("--chapter 3", ["--chapter", "2", "4", "5"]),
+        ("--chapter 2 --seeds 1", ["at least 2", "recorded"]),
         ("--workers 0", ["--workers", "at least 1"]),
         ("--device abacus", ["abacus"]),
     ],

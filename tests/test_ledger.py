@@ -5,15 +5,20 @@ from pathlib import Path
 import nbformat
 import pytest
 from test_analysis import made_results, made_run
+from test_endurance import made_long
 from test_gains import additive, made_improvements
 
-from ganlib import analysis, findings, gains, ledger
+from ganlib import analysis, endurance, findings, gains, ledger
 
 CHAPTER = Path(__file__).resolve().parents[1] / "book" / "04_loss_analysis.ipynb"
 
 
-def entries(results: dict | None = None, improved: dict | None = None) -> list[ledger.Entry]:
-    return ledger.verdicts(results or made_results(), improved or made_improvements())
+def entries(
+    results: dict | None = None, improved: dict | None = None, long: dict | None = None
+) -> list[ledger.Entry]:
+    """Of results that find nothing, where none are given; of no long run."""
+    long = long or made_long()
+    return ledger.verdicts(results or made_results(), improved or made_improvements(), long)
 
 
 def verdict(results: dict | None, claim: str, improved: dict | None = None) -> str:
@@ -82,7 +87,31 @@ def test_c1_counts_collapsed_runs():
     def only_with_large_eps(c, loss, eps, seed):
         return {"classes": 3} if eps == 0.8 else {}
 
-    assert verdict(made_results(value=only_with_large_eps), "C1") == "holds in part"
+    results = made_results(value=only_with_large_eps)
+    assert verdict(results, "C1") == "holds in part"
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected", "words"),
+    [
+        ((0.1,), "holds in part", "0 of 3 by epoch 25;"),  # one long run decides nothing
+        ((0.1, 0.2, 0.7), "holds", "0 of 3 by epoch 25 and 2 of 3 by epoch 200;"),
+        ((0.1, 0.6, 0.7), "holds in part", "1 of 3 by epoch 200;"),
+        ((0.6, 0.6, 0.7), "holds in part", "0 of 3 by epoch 200;"),  # there is still eps 0.8
+    ],
+)
+def test_c1_is_judged_after_the_longest_training_of_several_seeds(ends, expected, words):
+    def only_with_large_eps(c, loss, eps, seed):
+        return {"classes": 3} if eps == 0.8 else {}
+
+    results = made_results(value=only_with_large_eps)
+    entry = entries(results, long=made_long(*ends))[0]
+    assert entry.verdict == expected
+    assert words in entry.ours and "with eps 0.8, 3 of 3 by epoch 25" in entry.ours
+    if max(ends) > 0.5:
+        results = made_results()
+        wanted = "holds in part" if min(ends) < 0.5 else "does not hold"
+        assert entries(results, long=made_long(*ends))[0].verdict == wanted
 
 
 def test_c2_compares_ranges_at_the_same_loss():
@@ -166,4 +195,4 @@ def test_the_chapter_shows_the_verdicts_of_the_shipped_results():
         for output in cell.outputs
         if output.output_type == "execute_result"
     ]
-    assert shown == [repr(findings.ledger_table(analysis.load(), gains.load()))]
+    assert shown == [repr(findings.ledger_table(analysis.load(), gains.load(), endurance.load()))]

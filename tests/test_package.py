@@ -28,34 +28,38 @@ MAY_IMPORT = {
     "files": set(),
     # Pairs all networks into families.
     "networks": {"convolutional"},
+    # Knows by name what a run can be made of.
+    "configuration": {"data", "losses", "networks"},
     # Handed networks; knows losses, and draws its batches.
-    "training": {"losses", "data", "products"},
+    "training": {"configuration", "losses", "data", "products"},
     "history": {"training"},
-    "sampling": {"data", "networks", "training"},
-    "runs": {"data", "files", "networks", "training", "history", "sampling"},
-    "classifier": {"data", "products", "training", "runs"},
+    "sampling": {"configuration", "data", "networks", "training"},
+    "runs": {"configuration", "data", "files", "networks", "training", "history", "sampling"},
+    "classifier": {"configuration", "data", "products", "runs"},
     "metrics": {"data", "products", "classifier"},
-    "experiment": {"training", "sampling", "runs", "metrics"},
-    "improvements": {"training", "runs"},
-    "recording": {"training", "sampling", "runs", "metrics", "experiment", "improvements"},
-    "plotting": {"data", "networks", "losses", "training", "history", "sampling", "runs"},
+    "experiment": {"configuration", "sampling", "runs", "metrics"},
+    "improvements": {"configuration", "runs"},
+    "endurance": {"configuration", "runs", "experiment"},
+    "recording": {"configuration", "sampling", "runs", "metrics", "experiment", "improvements"},
+    "plotting": {"data", "losses", "training", "history", "runs"},
     "charts": {"convolutional", "networks", "plotting"},
     # Chapter 4: theory on a line, what the experiment says, and how that is shown.
     "densities": {"losses"},
-    "analysis": {"history", "runs", "experiment"},
+    "analysis": {"runs", "experiment"},
     "gains": {"networks", "experiment", "improvements", "analysis"},
-    "ledger": {"improvements", "analysis", "gains"},
+    "ledger": {"endurance", "improvements", "analysis", "gains"},
     "findings": {"history", "sampling", "experiment", "plotting", "tables", "analysis", "ledger"},
     "anatomy": {"convolutional", "networks", "plotting"},
-    "comparisons": {"networks", "classifier", "improvements", "runs", "plotting", "tables"}
+    "comparisons": {"classifier", "improvements", "runs", "plotting", "tables"}
     | {"analysis", "gains", "findings"},
     "curves": {"losses", "history", "runs", "plotting", "tables", "densities", "analysis"},
-    "widgets": {"data", "training", "sampling", "runs", "plotting", "charts", "curves"},
-    "export": {"data", "convolutional", "networks", "training", "history", "sampling", "runs"},
-    "commands": {"data", "networks", "training", "history", "sampling", "runs", "tables", "export"},
-    "judging": {"data", "training", "sampling", "runs", "tables", "commands"}
-    | {"classifier", "metrics", "experiment", "improvements", "recording"},
-    "cli": {"data", "networks", "losses", "training", "recording", "runs", "metrics"}
+    "widgets": {"configuration", "data", "training", "sampling", "runs", "plotting", "curves"},
+    "export": {"convolutional", "networks", "sampling", "runs"},
+    "commands": {"configuration", "data", "networks", "training", "sampling", "runs", "tables"}
+    | {"export"},
+    "judging": {"configuration", "data", "sampling", "runs", "tables", "commands"}
+    | {"classifier", "metrics", "experiment", "endurance", "improvements", "recording"},
+    "cli": {"configuration", "data", "networks", "losses", "recording", "metrics"}
     | {"commands", "judging"},
     "__main__": {"cli"},
 }
@@ -232,8 +236,8 @@ def test_the_ground_floor_works_without_the_libraries_above_it(tmp_path):
     code = f"import sys\nfor name in {blocked + ('safetensors',)}: sys.modules[name] = None\n"
     code += """
 import torch
-from ganlib import losses, networks, training
-config = training.TrainingConfig(n_epochs=1, batch_size=4, device="cpu")
+from ganlib import configuration, losses, networks, training
+config = configuration.TrainingConfig(n_epochs=1, batch_size=4, device="cpu")
 players = training.start(*networks.build("gan"), config, conditional=False)
 epochs = training.train(players, torch.zeros(8, 1, 32, 32), torch.zeros(8), config)
 print(next(epochs).losses.shape)

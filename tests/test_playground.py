@@ -279,9 +279,51 @@ def test_the_picture_can_be_saved(open_page):
     start(page)
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Save").click()
-    assert waiting.value.suggested_filename == f"{FIRST}-one-seed0.png"
+    assert waiting.value.suggested_filename == f"{FIRST}-one-digit7-seed0.png"
     saved = np.array(Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes())).convert("L"))
     assert np.array_equal(saved, shown(page).repeat(8, axis=0).repeat(8, axis=1))
+
+
+def test_what_is_drawn_is_told_and_names_the_file(open_page):
+    page = open_page(PAGE)
+    start(page)
+    drawing(page, lambda: page.locator(".pg-chip", has_text="Walk").click())
+    for name, keys in (("Way", ["Home", *["ArrowRight"] * 30]), ("Truncation", ["Home"])):
+        page.get_by_label(name).focus()
+        for key in keys:
+            page.keyboard.press(key)
+    told = page.locator(".pg-caption").inner_text()
+    assert "30 % of the way from seed 0 to seed 1" in told and "within ± 0.1" in told
+    assert page.locator(".pg-stage canvas").first.get_attribute("aria-label") == told
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save").click()
+    wanted_name = f"{FIRST}-walk-digit7-seed0-to1-at30-within0.1.png"
+    assert waiting.value.suggested_filename == wanted_name
+
+
+@pytest.mark.parametrize("typed", ["-3", "", "99999999999"])
+def test_what_is_no_seed_gives_way_to_the_seed_before(open_page, typed):
+    page = open_page(PAGE)
+    start(page)
+    field = page.get_by_label("Seed of z")
+    drawing(page, lambda: field.fill("12") or page.keyboard.press("Enter"))
+    drawing(page, lambda: field.fill(typed) or page.keyboard.press("Enter"))
+    assert field.input_value() == "12"
+
+
+def test_on_a_phone_the_stage_covers_no_control_that_has_the_focus(open_page):
+    page = open_page(PAGE, width=360)
+    page.set_viewport_size({"width": 360, "height": 640})
+    start(page)
+    stage, controls = page.locator(".pg-stage"), page.locator(".pg-controls")
+    page.wait_for_timeout(300)  # for the page to scroll
+    floor = "e => e.getBoundingClientRect().bottom"
+    assert controls.evaluate("e => e.getBoundingClientRect().top") >= stage.evaluate(floor)
+    for key in (*["Tab"] * 6, *["Shift+Tab"] * 5):
+        page.keyboard.press(key)
+        focused = "document.activeElement.getBoundingClientRect()"
+        assert page.evaluate(f"{focused}.top") >= stage.evaluate(floor) - 1
+        assert page.evaluate(f"{focused}.bottom") <= 640 + 1
 
 
 def test_weights_come_when_asked_for_and_the_first_digit_soon_after(open_page):

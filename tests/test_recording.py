@@ -10,10 +10,11 @@ from conftest import same_tensors, tiny_config
 from safetensors.torch import load_file
 
 from ganlib import recording, runs
+from ganlib.configuration import TrainingConfig
 from ganlib.recording import RECIPES, half_matrix, pack
 from ganlib.runs import RunError, read_run, train_run
 from ganlib.sampling import fixed_z, generate, to_sheet
-from ganlib.training import LOGGED, TrainingConfig
+from ganlib.training import LOGGED
 
 MEGABYTES = 40  # all recorded runs together; a clone should not take long
 

@@ -15,7 +15,7 @@ import torch
 from conftest import child_environment, same_tensors, tiny_config
 from safetensors.torch import load_file, save_file
 
-from ganlib import runs
+from ganlib import data, runs
 from ganlib.data import DigitImages
 from ganlib.runs import RunError, read_run, train_run, write_whole
 from ganlib.sampling import fixed_z, generate, to_sheet
@@ -238,7 +238,7 @@ CHILD = """
 import sys, time
 import torch
 from ganlib import data, runs
-from ganlib.training import TrainingConfig
+from ganlib.configuration import TrainingConfig
 
 folder, deadly, threads, settings = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 torch.set_num_threads(threads)
@@ -299,6 +299,48 @@ def test_resuming_with_another_configuration_is_refused_by_name(copy, digits):
         with pytest.raises(RunError, match=f"holds another run .{name} .*, not {value}"):
             next(train_run(copy, config, digits, resume=True))
     assert contents(copy) == before
+
+
+def test_a_run_does_not_shrink(copy, digits):
+    before = contents(copy)
+    with pytest.raises(RunError, match="2 epochs already"):
+        next(train_run(copy, tiny_config(copy.name, n_epochs=1), digits, resume=True))
+    assert contents(copy) == before
+
+
+@pytest.mark.parametrize(
+    ("split", "changes", "words"),
+    [
+        ("test", {}, "held out"),
+        ("train", {"train_size": 60}, "train_size must be 70"),
+        ("train", {"batch_size": 69}, "a last batch of one"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused_before_anything_is_written(
+    tmp_path, split, changes, words
+):
+    given = data.load("digits", split, 8, size=70)
+    with pytest.raises(ValueError, match=words):
+        next(train_run(tmp_path / "run", tiny_config(**changes), given))
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_killed_writer_left_is_swept_away_on_resuming(copy, digits):
+    partials = [copy / ".checkpoint.safetensors.4711", copy / "samples" / ".epoch_0001.png.12"]
+    for partial in partials:
+        partial.write_bytes(b"half")
+    (copy / ".gitignore").write_text("*")
+    list(train_run(copy, tiny_config(copy.name), digits, resume=True))
+    assert not any(partial.exists() for partial in partials)
+    assert (copy / ".gitignore").exists()
+
+
+@pytest.mark.parametrize("made", [None, {}, {"seconds": "long"}, {"seconds": 1.0}, []])
+def test_a_run_that_does_not_say_how_it_was_made_is_damaged(copy, made):
+    path = copy / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"made": made}))
+    with pytest.raises(RunError, match="damaged"):
+        read_run(copy)
 
 
 def test_a_folder_with_a_run_is_not_trained_over(copy, tmp_path, digits):

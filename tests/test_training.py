@@ -9,6 +9,7 @@ from conftest import copies, same_tensors
 from torch import nn
 
 from ganlib import training
+from ganlib.configuration import TrainingConfig, choose_device, config_fields
 from ganlib.data import batches
 from ganlib.losses import LOSSES
 from ganlib.networks import (
@@ -20,9 +21,7 @@ from ganlib.networks import (
 )
 from ganlib.training import (
     LOGGED,
-    TrainingConfig,
     TrainingDiverged,
-    choose_device,
     discriminator_step,
     epoch_seed,
     generator_step,
@@ -86,24 +85,27 @@ def test_defaults_are_table_1():
         "sample_interval": 400,
         "n_classes": 10,
     }
-    assert list(training.config_fields().items())[:10] == list(table_1.items())
+    assert list(config_fields().items())[:10] == list(table_1.items())
     assert TrainingConfig().bn_eps == nn.BatchNorm1d(1).eps
 
 
 BAD_VALUES = {
-    "n_epochs": [0, -1, 1.5, "3", None],
-    "batch_size": [1, 0, -8, 8.0],
-    "lr": [0, -0.1, 1.5, math.nan, math.inf, "fast", None],
+    "n_epochs": [0, -1, 1.5, "3", None, True, 10**7],
+    "batch_size": [1, 0, -8, 8.0, 10**22],
+    "lr": [0, -0.1, 1.5, math.nan, math.inf, "fast", None, True],
     "b1": [-0.1, 1, 1.5, math.nan, "0.5"],
     "b2": [-0.1, 1, math.nan, None],
-    "latent_dim": [0, -1, 2.5],
+    "latent_dim": [0, -1, 2.5, 10**9],
     "img_size": [3, 0, 257, 28.0, "28"],
     "channels": [0, 3],
-    "sample_interval": [0, -400, 0.5],
+    "sample_interval": [0, -400, 0.5, 10**22],
     "n_classes": [1, 9, 11],
+    "model": ["wgan", "", None],
     "loss": ["wasserstein", "", "BCE"],
+    "dataset": ["letters", "MNIST", None],
+    "interval_samples": [1, "yes", None],
     "bn_eps": [0, -1e-5, math.nan, math.inf, "small"],
-    "d_steps": [0, -1, 1.5],
+    "d_steps": [0, -1, 1.5, 10**9],
     "seed": [-1, 2**63, 0.5, "0", None],
     "device": ["tpu", "", "gpu", None],
     "train_size": [1, 0, -5, 100.0, "all"],
@@ -171,6 +173,14 @@ def test_a_device_that_is_not_here_is_refused(monkeypatch, name):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(ValueError, match="this machine has no (cuda|mps) device: .* auto or cpu"):
         choose_device(name)
+
+
+def test_a_gpu_beyond_the_last_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(ValueError, match="no cuda:7: this machine's last one is cuda:1"):
+        choose_device("cuda:7")
 
 
 def test_start_gives_each_player_its_adam_of_table_1():
@@ -559,6 +569,29 @@ def test_a_loss_that_is_no_number_stops_the_training_and_says_when(value):
             kept.append(epoch.number)
     assert kept == [1] and players.epoch == 1
     assert "\n" not in str(caught.value) and "lr" in str(caught.value)
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+@pytest.mark.parametrize("where", ["weight", "statistics", "moment"])
+def test_no_epoch_is_kept_that_ended_in_a_weight_without_number(where, ema):
+    """The last iteration can spoil what no loss sees any more, and a run would keep."""
+
+    def spoil(players):
+        if players.iteration == 6:  # the last of epoch 2
+            tensors = {
+                "weight": players.discriminator.layers[0].bias,
+                "statistics": players.artist.layers[3].running_var,
+                "moment": players.g_optimizer.state[players.generator.layers[0].bias]["exp_avg"],
+            }
+            with torch.no_grad():
+                tensors[where].fill_(math.nan)
+
+    config = small_config(n_epochs=4, ema=ema)
+    players, kept = small_players("gan", config), []
+    with pytest.raises(TrainingDiverged, match="a weight stopped .* in epoch 2: the 1 epochs"):
+        for epoch in train(players, *small_images(), config, spoil):
+            kept.append(epoch.number)
+    assert kept == [1] and players.epoch == 1
 
 
 def test_a_last_batch_of_one_is_refused_before_anything_moves():

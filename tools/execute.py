@@ -44,7 +44,8 @@ def chapters() -> list[Path]:
 def mnist_is_here() -> bool:
     """Whether MNIST is on this machine or could be downloaded, which this tries; says so."""
     try:
-        data.load("mnist", "test", size=1)
+        for split in data.SPLITS:
+            data.load("mnist", split, size=1)
     except data.DataUnavailable as error:
         rule = "!" * 80
         print(f"{rule}\n{error}\n{rule}", flush=True)

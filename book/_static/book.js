@@ -38,11 +38,24 @@ function explainTerm(link, number) {
   term.append(link, box);
   const show = () => {
     term.classList.add("shown");
-    box.style.translate = ""; // then back onto the page, if it is too far right
-    const beyond = box.getBoundingClientRect().right - document.documentElement.clientWidth + 8;
+    term.classList.remove("above");
+    box.style.translate = ""; // then back onto the page, if it is too far right or too low
+    const place = box.getBoundingClientRect(), page = document.documentElement;
+    const beyond = place.right - page.clientWidth + 8;
     if (beyond > 0) box.style.translate = `${-beyond}px`;
+    term.classList.toggle("above", place.bottom > page.clientHeight);
   };
-  const hide = () => term.classList.remove("shown");
+  let tapped = false;  // where nothing hovers, a first tap shows the box and a second one follows
+  const hide = () => {
+    term.classList.remove("shown");
+    tapped = false;
+  };
+  link.addEventListener("click", (event) => {
+    if (tapped || !matchMedia("(hover: none)").matches) return;
+    event.preventDefault();
+    tapped = true;
+    show();
+  });
   term.addEventListener("mouseenter", show);
   term.addEventListener("mouseleave", hide);
   link.addEventListener("focus", show);
@@ -50,14 +63,31 @@ function explainTerm(link, number) {
   document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
 }
 
+// A figure's text is small on a small screen: the figure leads to itself in full size.
+function linkToFullSize(picture) {
+  const link = document.createElement("a");
+  link.href = picture.src;
+  link.className = "book-full";
+  picture.replaceWith(link);
+  link.append(picture);
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("a[title]:has(.std-term)").forEach(explainTerm);
+  document.querySelectorAll(".cell_output > img, .cell_output > .output > img").forEach(linkToFullSize);
   for (const cell of document.querySelectorAll(".cell_output")) {
     // Attributes are not observed, so what is set above does not call this again.
     const observer = new MutationObserver(() => describeWidgets(cell));
     observer.observe(cell, { childList: true, subtree: true, characterData: true });
   }
 });
+
+// A formula that is too wide scrolls, so the keyboard must be able to reach it.
+window.addEventListener("load", () => window.MathJax?.startup?.promise.then(() => {
+  for (const formula of document.querySelectorAll("div.math")) {
+    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
+  }
+}));
 
 // Paper is white: what is printed is the light theme.
 let themeOnScreen;

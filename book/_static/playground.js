@@ -106,7 +106,7 @@
       walk: {
         title: "Walk",
         cells: () => [[Digits.between(z(state.seed), z(state.end), state.part), state.digit]],
-        tell: () => `${what()} on the way from seed ${state.seed} to seed ${state.end}`,
+        tell: () => `${what()} ${percent()} of the way from seed ${state.seed} to seed ${state.end}`,
       },
       row: {
         title: "Row",
@@ -128,6 +128,8 @@
       },
     };
     const what = () => model.conditional ? `a ${state.digit}` : "what it likes,";
+    const percent = () => `${Math.round(100 * state.part)} %`;
+    const within = () => (state.limit < OFF ? `, z within ± ${state.limit.toFixed(1)}` : "");
 
     // Controls. Each changes the state and draws; which are shown depends on model and view.
     const canvas = make("canvas", { role: "img" });
@@ -146,8 +148,8 @@
       input.value = state[key];
       input.addEventListener("change", () => {
         const seed = Math.trunc(Number(input.value));
-        state[key] = seed >= 0 && seed < 2 ** 32 ? seed : 0;
-        input.value = state[key];
+        if (input.value !== "" && seed >= 0 && seed < 2 ** 32) state[key] = seed;
+        input.value = state[key];  // what is no seed gives way to the one before
         refresh();
       });
       const button = make("button", { type: "button", class: "pg-button", onclick: () => {
@@ -172,6 +174,7 @@
         say();
         draw({ strip: key !== "part" });
       });
+      input.addEventListener("change", tellWhat);  // on letting go, so that it is read out once
       say();
       return make("div", { class: "pg-slider" }, make("label", { for: id }, text), said, input);
     }
@@ -190,7 +193,7 @@
     const seed = seedField("seed", "Seed of z", "New z");
     const end = seedField("end", "Second seed", "New second z");
     const way = slider("part", "Way from the first z to the second",
-      { min: 0, max: 1, step: 0.01 }, (part) => `${Math.round(100 * part)} %`);
+      { min: 0, max: 1, step: 0.01 }, percent);
     const limit = slider("limit", "Truncation: z within",
       { min: 0.1, max: OFF, step: 0.1 }, (at) => (at < OFF ? `± ${at.toFixed(1)}` : "no limit"));
     const save = make("button", { type: "button", class: "pg-button", onclick: savePicture }, "Save as PNG");
@@ -203,6 +206,8 @@
       make("form", { class: "pg-controls", onsubmit: (event) => event.preventDefault() }, ...controls)));
     refresh();
     root.querySelector(".pg-stage").focus({ preventScroll: true });  // the next Tab is the first control
+    // On a phone the stage stays on top: from its own place on, it covers no control.
+    if (!small && matchMedia("(max-width: 640px)").matches) root.scrollIntoView();
 
     async function choose(name) {
       const entry = entries.find((one) => one.name === name);
@@ -227,11 +232,15 @@
       strip.hidden = end.hidden = way.hidden = !walking;
       digits.hidden = !single || !model.conditional;
       free.hidden = model.conditional;
-      const text = `${titled(model, entries)} draws ${views[state.view].tell()}.`;
+      canvas.className = `pg-${state.view}`;
+      tellWhat();
+      draw({ strip: walking });
+    }
+
+    function tellWhat() {
+      const text = `${titled(model, entries)} draws ${views[state.view].tell()}${within()}.`;
       caption.textContent = text;
       canvas.setAttribute("aria-label", text);
-      canvas.className = `pg-${state.view}`;
-      draw({ strip: walking });
     }
 
     // --- Drawing ---
@@ -273,6 +282,16 @@
       return true;
     }
 
+    // What is on show, in the name too, so that two pictures do not get the same one.
+    function fileName() {
+      const parts = [model.name, state.view];
+      if (model.conditional && !digits.hidden) parts.push(`digit${state.digit}`);
+      parts.push(`seed${state.seed}`);
+      if (state.view === "walk") parts.push(`to${state.end}`, `at${Math.round(100 * state.part)}`);
+      if (state.limit < OFF) parts.push(`within${state.limit.toFixed(1)}`);
+      return parts.join("-");
+    }
+
     // What is on show, enlarged to at least 256 pixels a side, without smoothing.
     function savePicture() {
       const times = Math.ceil(256 / Math.min(canvas.width, canvas.height));
@@ -282,7 +301,7 @@
       context.drawImage(canvas, 0, 0, large.width, large.height);
       large.toBlob((blob) => {
         const link = make("a", { href: URL.createObjectURL(blob),
-          download: `${model.name}-${state.view}-seed${state.seed}.png` });
+          download: `${fileName()}.png` });
         link.click();
         setTimeout(() => URL.revokeObjectURL(link.href), 1000);
       }, "image/png");

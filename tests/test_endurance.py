@@ -1,0 +1,70 @@
+"""The GAN's long runs from several seeds: which they are, and how the recorded one joins them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ganlib import analysis, endurance, experiment, recording, runs
+from ganlib.endurance import LongRun, long_runs
+
+MEASURED = {"coverage": 0.5, "classes": 10, "recall": 0.5, "precision": 0.8, "frechet": 8.0}
+MEASURED |= {"class_counts": [10, 30, *[10] * 6, 0, 0], "n_images": 100}
+
+
+def made_long(*coverages: float, epochs: tuple[int, ...] = (25, 200)) -> dict:
+    """Long runs as `load` gives them, without their sheets: one for each coverage at the end."""
+    made = [
+        {
+            "name": f"gan-seed{seed}",
+            "seed": seed,
+            "metrics": {
+                str(epoch): MEASURED | {"coverage": coverage if epoch == epochs[-1] else 0.7}
+                for epoch in epochs
+            },
+        }
+        for seed, coverage in enumerate(coverages)
+    ]
+    floor = MEASURED | {"coverage": 0.95, "frechet": 0.1}
+    return {"protocol": experiment.protocol(epochs), "floor": floor, "runs": made}
+
+
+def test_a_long_run_is_the_recorded_run_with_another_seed():
+    for run in long_runs(4):
+        assert run.config() == replace(recording.RECIPES[endurance.FIRST], seed=run.seed)
+    assert [run.seed for run in long_runs(4)] == [1, 2, 3]
+    assert len({run.name for run in long_runs(4)}) == 3
+    assert recording.RECIPES[endurance.FIRST].bn_eps == endurance.BN_EPS
+
+
+def test_the_recorded_run_is_seed_0_if_it_was_measured_alike(tmp_path):
+    path = tmp_path / "endurance.json"
+    made = made_long(0.5) | {"floor_by_count": {}}
+    path.write_text(json.dumps(made))
+    found = endurance.load(path)
+    recorded, other = found["runs"]
+    assert (recorded["name"], recorded["seed"]) == (endurance.FIRST, 0)
+    measured = runs.find_run(endurance.FIRST).metrics()
+    assert recorded["metrics"] == {str(epoch): measured[epoch] for epoch in measured}
+    assert recorded["sheet"].is_file()
+    low, high = runs.find_run(endurance.FIRST).losses().range("g_loss", "d_loss")
+    assert analysis.loss_range(recorded["losses"]) == (low, high)
+    assert other["sheet"] == tmp_path / "endurance" / "gan-seed0.png"
+    path.write_text(json.dumps(made | {"protocol": experiment.protocol((3, 200))}))
+    with pytest.raises(runs.RunError, match="not measured at epoch 3"):
+        endurance.load(path)
+
+
+def test_missing_results_say_what_makes_them(tmp_path):
+    with pytest.raises(runs.RunError, match="experiment --chapter 2"):
+        endurance.load(tmp_path / "endurance.json")
+
+
+def test_the_shipped_results_are_of_these_runs_and_each_has_its_sheet():
+    found = endurance.load()
+    assert found["protocol"] == experiment.protocol(endurance.EPOCHS)
+    assert [run["seed"] for run in found["runs"]] == list(range(len(found["runs"])))
+    assert [run["name"] for run in found["runs"][1:]] == [LongRun(s).name for s in (1, 2)]
+    for run in found["runs"]:
+        assert [int(epoch) for epoch in run["metrics"]] == list(endurance.EPOCHS)
+        assert run["sheet"].is_file()
