@@ -55,10 +55,10 @@ def test_page(open_page, name, width, scheme):
 
 def test_the_way_back_to_the_top_can_be_read(open_page):
     """The theme's button comes when its reader scrolls up."""
-    page = open_page(CHAPTERS[1])
-    page.mouse.wheel(0, 3000)
-    page.wait_for_timeout(300)
-    page.mouse.wheel(0, -500)
+    page = open_page(CHAPTERS[1], width=360)
+    for place in (4000, 3000):
+        page.evaluate(f"scrollTo({{ top: {place}, behavior: 'instant' }})")
+        page.wait_for_timeout(300)
     page.locator("#pst-back-to-top").wait_for(state="visible")
     assert serious_findings(page) == []
 

@@ -289,7 +289,7 @@ def test_what_is_drawn_is_told_and_names_the_file(open_page):
     start(page)
     drawing(page, lambda: page.locator(".pg-chip", has_text="Walk").click())
     for name, keys in (("Way", ["Home", *["ArrowRight"] * 30]), ("Truncation", ["Home"])):
-        page.get_by_label(name).focus()
+        page.get_by_role("slider", name=name).focus()
         for key in keys:
             page.keyboard.press(key)
     told = page.locator(".pg-caption").inner_text()
