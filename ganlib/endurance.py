@@ -5,17 +5,18 @@ other seeds are trained, measured and kept as the cells of :mod:`ganlib.experime
 ``endurance.json``, and chapter 4 shows all of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ganlib.configuration import TrainingConfig
 from ganlib.experiment import loss_ranges, read_results
-from ganlib.runs import RECORDED, Run, RunError, find_run
+from ganlib.recording import RECIPES
+from ganlib.runs import RECORDED, SAMPLE_EPOCHS, Run, RunError, find_run
 
 RESULTS = RECORDED / "endurance.json"
-EPOCHS = (1, 2, 5, 10, 25, 50, 75, 100, 150, 200)  # measured; the last ends the run
+EPOCHS = SAMPLE_EPOCHS[1:]  # measured, as of the recorded run; the last ends the run
 FIRST = "gan"  # the recorded run that is seed 0
-BN_EPS = TrainingConfig.bn_eps  # of all of them: PyTorch's
+BN_EPS = RECIPES[FIRST].bn_eps  # of all of them: PyTorch's
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,8 @@ class LongRun:
         return EPOCHS
 
     def config(self, **changes) -> TrainingConfig:
-        """The run's configuration: Table 1's with BCE, but for its seed and ``changes``."""
-        chosen = {"model": "gan", "loss": "bce", "seed": self.seed}
-        return TrainingConfig(**{"n_epochs": self.epochs[-1]} | chosen | changes)
+        """The run's configuration: the recorded run's, but for its seed and ``changes``."""
+        return replace(RECIPES[FIRST], **{"seed": self.seed} | changes)
 
 
 def long_runs(n_seeds: int = 3) -> list[LongRun]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ganlib import analysis, endurance, experiment, recording, runs
+from ganlib.configuration import TrainingConfig
 from ganlib.endurance import LongRun, long_runs
 
 MEASURED = {"coverage": 0.5, "classes": 10, "recall": 0.5, "precision": 0.8, "frechet": 8.0}
@@ -31,7 +32,9 @@ def made_long(*coverages: float, epochs: tuple[int, ...] = (25, 200)) -> dict:
 
 def test_a_long_run_is_the_recorded_run_with_another_seed():
     for run in long_runs(4):
-        assert run.config() == replace(recording.RECIPES[endurance.FIRST], seed=run.seed)
+        assert run.config() == TrainingConfig(seed=run.seed)  # Table 1, and the defaults
+        assert replace(run.config(), seed=0) == recording.RECIPES[endurance.FIRST]
+        assert run.config().n_epochs == run.epochs[-1] == 200
     assert [run.seed for run in long_runs(4)] == [1, 2, 3]
     assert len({run.name for run in long_runs(4)}) == 3
     assert recording.RECIPES[endurance.FIRST].bn_eps == endurance.BN_EPS

@@ -39,8 +39,8 @@ MAY_IMPORT = {
     "metrics": {"data", "products", "classifier"},
     "experiment": {"configuration", "sampling", "runs", "metrics"},
     "improvements": {"configuration", "runs"},
-    "endurance": {"configuration", "runs", "experiment"},
     "recording": {"configuration", "sampling", "runs", "metrics", "experiment", "improvements"},
+    "endurance": {"configuration", "runs", "experiment", "recording"},
     "plotting": {"data", "losses", "training", "history", "runs"},
     "charts": {"convolutional", "networks", "plotting"},
     # Chapter 4: theory on a line, what the experiment says, and how that is shown.

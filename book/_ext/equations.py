@@ -37,12 +37,16 @@ def link_mentions(app, doctree, docname) -> None:
         return nodes.reference("", text, internal=True, refuri=f"{uri}#equation-{number}")
 
     for text in list(doctree.findall(nodes.Text)):
-        ancestors, node = [], text.parent
-        while node is not None:
-            ancestors.append(node)
-            node = node.parent
-        if MENTION.search(text) and not any(isinstance(node, CLOSED) for node in ancestors):
+        if MENTION.search(text) and not within(text, CLOSED):
             text.parent.replace(text, linked(text.astext(), link))
+
+
+def within(node: nodes.Node, kinds: tuple[type, ...]) -> bool:
+    """Whether any node above ``node`` is of one of the ``kinds``."""
+    while node := node.parent:
+        if isinstance(node, kinds):
+            return True
+    return False
 
 
 def linked(text: str, link) -> list[nodes.Node]:
