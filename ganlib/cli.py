@@ -171,7 +171,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=whole,
         choices=(2, 4, 5),
         default=4,
-        help="whose; of chapter 2, its GAN for 200 epochs from more seeds (default: %(default)s)",
+        help="whose; of chapter 2, 200 epochs of what the paper trains (default: %(default)s)",
     )
     for option, default, text in (
         ("--seeds", 3, "runs of each cell, with seeds 0, 1, ..."),

@@ -1,8 +1,8 @@
-"""The GAN of the paper's text for all of its 200 epochs, from several seeds: does it collapse?
+"""The paper's own length: 200 epochs of the cells that its claims rest on, three seeds of each.
 
-Chapter 2's recorded run does, long after the 25 epochs of chapter 4's grid. It is seed 0 here; the
-other seeds are trained, measured and kept as the cells of :mod:`ganlib.experiment` are, in
-``endurance.json``, and chapter 4 shows all of them.
+Chapter 2's and 3's recorded runs are seed 0 of four of these cells. All other runs are trained,
+measured and kept as the cells of :mod:`ganlib.experiment` are, in ``endurance.json``, one by one:
+``python -m ganlib experiment --chapter 2`` goes on where it stopped.
 """
 
 from dataclasses import dataclass, replace
@@ -11,57 +11,70 @@ from pathlib import Path
 from ganlib.configuration import TrainingConfig
 from ganlib.experiment import loss_ranges, read_results
 from ganlib.recording import RECIPES
-from ganlib.runs import RECORDED, SAMPLE_EPOCHS, Run, RunError, find_run
+from ganlib.runs import RECORDED, SAMPLE_EPOCHS, RunError, find_run
 
 RESULTS = RECORDED / "endurance.json"
-EPOCHS = SAMPLE_EPOCHS[1:]  # measured, as of the recorded run; the last ends the run
-FIRST = "gan"  # the recorded run that is seed 0
-BN_EPS = RECIPES[FIRST].bn_eps  # of all of them: PyTorch's
+EPOCHS = SAMPLE_EPOCHS[1:]  # measured, as of the recorded runs; the last ends the run
+FIRST = "gan"  # the cell that chapter 2 trains, and the only one of the first results
+# What each cell trains. Those with a recipe's name are its further seeds: the recorded run is
+# seed 0. The order is that of training, seed by seed.
+CELLS: dict[str, TrainingConfig] = {
+    "gan": RECIPES["gan"],
+    "cgan": RECIPES["cgan"],
+    "gan-mse": replace(RECIPES["gan"], loss="mse"),
+    "cgan-bce": replace(RECIPES["cgan"], loss="bce"),
+    "gan-eps0.8": RECIPES["gan-eps0.8"],
+    "cgan-linear-eps0.8": RECIPES["cgan-linear-eps0.8"],
+}
+BN_EPS = CELLS[FIRST].bn_eps
 
 
 @dataclass(frozen=True)
 class LongRun:
-    """One long run: a seed is all that tells it from the others."""
+    """One long run: a cell and a seed."""
 
+    cell: str
     seed: int
 
     @property
     def name(self) -> str:
-        return f"gan-seed{self.seed}"
+        return f"{self.cell}-seed{self.seed}"
 
     @property
     def epochs(self) -> tuple[int, ...]:
         return EPOCHS
 
     def config(self, **changes) -> TrainingConfig:
-        """The run's configuration: the recorded run's, but for its seed and ``changes``."""
-        return replace(RECIPES[FIRST], **{"seed": self.seed} | changes)
+        """The run's configuration: the cell's, but for its seed and ``changes``."""
+        return replace(CELLS[self.cell], **{"seed": self.seed} | changes)
 
 
 def long_runs(n_seeds: int = 3) -> list[LongRun]:
-    """The runs beside the recorded one. Raises ValueError if ``n_seeds`` leaves none."""
-    if n_seeds < 2:
-        raise ValueError(
-            f"the number of seeds must be at least 2, not {n_seeds}: seed 0 is recorded as {FIRST}"
-        )
-    return [LongRun(seed) for seed in range(1, n_seeds)]
+    """The runs beside the recorded ones, seed by seed. Raises ValueError if there are no seeds."""
+    if n_seeds < 1:
+        raise ValueError(f"the number of seeds must be at least 1, not {n_seeds}")
+    runs = [LongRun(cell, seed) for seed in range(n_seeds) for cell in CELLS]
+    return [run for run in runs if run.seed > 0 or run.cell not in RECIPES]
 
 
-def load(path: Path | None = None, first: Run | None = None) -> dict:
-    """The results, see ganlib.experiment.read_results; the recorded run is the first of the runs.
+def load(path: Path | None = None, cell: str = FIRST) -> dict:
+    """The results of one cell, see ganlib.experiment.read_results; a recorded run comes first.
 
     Each run also has the path of its last ``sheet`` of samples. Raises RunError if the results are
     missing or damaged, or if the recorded run was not measured at their epochs.
     """
     path = path or RESULTS
     results = read_results(path, "python -m ganlib experiment --chapter 2")
-    first = first or find_run(FIRST)
-    measured = {str(epoch): found for epoch, found in first.metrics().items()}
-    if missing := {str(epoch) for epoch in results["protocol"]["epochs"]} - measured.keys():
-        raise RunError(f"{first.name} was not measured at epoch {', '.join(sorted(missing))}")
-    last = first.folder / "samples" / f"epoch_{results['protocol']['n_epochs']:04d}.png"
-    recorded = {"name": first.name, "seed": first.config.seed, "metrics": measured, "sheet": last}
-    runs = [recorded | {"losses": loss_ranges(first)}]
+    runs = []
+    if cell in RECIPES:
+        first = find_run(cell)
+        measured = {str(epoch): found for epoch, found in first.metrics().items()}
+        if missing := {str(epoch) for epoch in results["protocol"]["epochs"]} - measured.keys():
+            raise RunError(f"{first.name} was not measured at epoch {', '.join(sorted(missing))}")
+        last = first.folder / "samples" / f"epoch_{results['protocol']['n_epochs']:04d}.png"
+        recorded = {"name": first.name, "seed": first.config.seed, "metrics": measured}
+        runs.append(recorded | {"sheet": last, "losses": loss_ranges(first)})
     for run in results["runs"]:
-        runs.append(run | {"sheet": path.with_suffix("") / f"{run['name']}.png"})
+        if run.get("cell", FIRST) == cell:  # the first results named none
+            runs.append(run | {"sheet": path.with_suffix("") / f"{run['name']}.png"})
     return results | {"runs": runs}

@@ -66,11 +66,32 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
     and 0 for equal sets; needs more images than features.
     """
     real, fake = real.double(), fake.double()
-    apart = (real.mean(0) - fake.mean(0)).square().sum()
-    real_cov, fake_cov = torch.cov(real.T), torch.cov(fake.T)
+    return _frechet(real.mean(0), torch.cov(real.T), fake.mean(0), torch.cov(fake.T))
+
+
+def _frechet(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor) -> float:
+    apart = (mean - other_mean).square().sum()
     # The trace of a matrix's root is the sum of the roots of its eigenvalues, here real and >= 0.
-    roots = torch.linalg.eigvals(real_cov @ fake_cov).real.clamp(min=0).sqrt().sum()
-    return max(0.0, float(apart + real_cov.trace() + fake_cov.trace() - 2 * roots))
+    roots = torch.linalg.eigvals(cov @ other_cov).real.clamp(min=0).sqrt().sum()
+    return max(0.0, float(apart + cov.trace() + other_cov.trace() - 2 * roots))
+
+
+def frechet_at_shares(real: Tensor, fake: Tensor, real_read: Tensor, fake_read: Tensor) -> float:
+    """The Frechet distance with ``fake`` weighted to the digits' shares in ``real``.
+
+    ``real_read`` (N,) and ``fake_read`` (M,): the digit that each image was read as. An image of a
+    digit that fills twice its share counts half, and so on: what is left of the distance is how
+    the digits look, not how many there are of each. A digit never drawn cannot be weighted.
+    """
+    shares = [
+        torch.bincount(read, minlength=10).double() / len(read) for read in (real_read, fake_read)
+    ]
+    weights = (shares[0] / shares[1].clamp(min=1e-12))[fake_read]
+    weights = weights / weights.sum()
+    real, fake = real.double(), fake.double()
+    mean = weights @ fake
+    cov = torch.cov(fake.T, aweights=weights)
+    return _frechet(real.mean(0), torch.cov(real.T), mean, cov)
 
 
 def prdc(real: Tensor, fake: Tensor, k: int = K, radii: Tensor | None = None) -> dict[str, float]:
@@ -159,6 +180,7 @@ class Reference:
     train_features: Tensor  # (N, 128)
     test_features: Tensor
     radii: Tensor  # of the test features' balls
+    test_read: Tensor  # the digits that the test images are read as (N,)
 
 
 def reference(train: DigitImages, test: DigitImages, classifier: Classifier | None = None):
@@ -168,10 +190,12 @@ def reference(train: DigitImages, test: DigitImages, classifier: Classifier | No
     """
     classifier = classifier or load_classifier()
     train_features, _ = read_digits(classifier, train.images)
-    test_features, _ = read_digits(classifier, test.images)
+    test_features, test_scores = read_digits(classifier, test.images)
     with fast_float32_products():
         radii = nearest_distances(test_features, K)
-    return Reference(classifier, train, test, train_features, test_features, radii)
+    return Reference(
+        classifier, train, test, train_features, test_features, radii, test_scores.argmax(1)
+    )
 
 
 def measure(
@@ -195,6 +219,9 @@ def measure(
             "class_counts": counts.tolist(),
             "confusion": None if table is None else table.tolist(),
             "frechet": frechet_distance(against.test_features, features),
+            "frechet_at_shares": frechet_at_shares(
+                against.test_features, features, against.test_read, recognised
+            ),
             **prdc(against.test_features, features, radii=against.radii),
             "specks": specks(images),
         }

@@ -30,14 +30,21 @@ def made_long(*coverages: float, epochs: tuple[int, ...] = (25, 200)) -> dict:
     return {"protocol": experiment.protocol(epochs), "floor": floor, "runs": made}
 
 
-def test_a_long_run_is_the_recorded_run_with_another_seed():
-    for run in long_runs(4):
-        assert run.config() == TrainingConfig(seed=run.seed)  # Table 1, and the defaults
-        assert replace(run.config(), seed=0) == recording.RECIPES[endurance.FIRST]
-        assert run.config().n_epochs == run.epochs[-1] == 200
-    assert [run.seed for run in long_runs(4)] == [1, 2, 3]
-    assert len({run.name for run in long_runs(4)}) == 3
-    assert recording.RECIPES[endurance.FIRST].bn_eps == endurance.BN_EPS
+def test_a_long_run_is_its_cell_with_another_seed():
+    asked = long_runs(3)
+    for run in asked:
+        config = run.config()
+        label, eps = run.cell.startswith("cgan"), 0.8 if "eps0.8" in run.cell else 1e-5
+        assert config == TrainingConfig(  # Table 1, and the defaults
+            model="cgan" if label else "gan", loss=config.loss, bn_eps=eps, seed=run.seed
+        )
+        assert config.n_epochs == run.epochs[-1] == 200
+        if run.cell in recording.RECIPES:  # then the recorded run is seed 0
+            assert run.seed > 0 and replace(config, seed=0) == recording.RECIPES[run.cell]
+    assert len({run.name for run in asked}) == len(asked) == 3 * 6 - 4
+    losses = {run.cell: run.config().loss for run in asked}
+    assert losses["gan-mse"] == losses["cgan"] == "mse" and losses["cgan-bce"] == "bce"
+    assert losses["cgan-linear-eps0.8"] == "least-squares"
 
 
 def test_the_recorded_run_is_seed_0_if_it_was_measured_alike(tmp_path):
@@ -64,10 +71,14 @@ def test_missing_results_say_what_makes_them(tmp_path):
 
 
 def test_the_shipped_results_are_of_these_runs_and_each_has_its_sheet():
-    found = endurance.load()
-    assert found["protocol"] == experiment.protocol(endurance.EPOCHS)
-    assert [run["seed"] for run in found["runs"]] == list(range(len(found["runs"])))
-    assert [run["name"] for run in found["runs"][1:]] == [LongRun(s).name for s in (1, 2)]
-    for run in found["runs"]:
-        assert [int(epoch) for epoch in run["metrics"]] == list(endurance.EPOCHS)
-        assert run["sheet"].is_file()
+    known = {run.name for run in long_runs()}
+    for cell in endurance.CELLS:
+        found = endurance.load(cell=cell)
+        assert found["protocol"] == experiment.protocol(endurance.EPOCHS)
+        trained = [run for run in found["runs"] if run["name"] != cell]
+        assert {run["name"] for run in trained} <= known
+        assert [LongRun(cell, run["seed"]).name for run in trained] == [r["name"] for r in trained]
+        for run in found["runs"]:
+            assert [int(epoch) for epoch in run["metrics"]] == list(endurance.EPOCHS)
+            assert run["sheet"].is_file()
+    assert [run["seed"] for run in endurance.load()["runs"]] == [0, 1, 2]

@@ -10,6 +10,7 @@ from ganlib.metrics import (
     class_kl,
     confusion,
     copied_share,
+    frechet_at_shares,
     frechet_distance,
     measure,
     nearest,
@@ -91,6 +92,22 @@ def test_frechet_distance_of_equal_sets_is_zero_and_of_constants_their_distance(
     assert frechet_distance(features, features) < 1e-5
     zeros = torch.zeros(50, 4)
     assert frechet_distance(zeros, zeros + 3) == pytest.approx(36)
+
+
+def test_frechet_distance_at_equal_shares_does_not_mind_how_many_there_are_of_each():
+    """Both digits look right, one of them fills nine tenths: only the plain distance sees it."""
+    rng = torch.Generator().manual_seed(0)
+    digits = torch.arange(2).repeat(2000)
+    real = torch.randn(4000, 3, generator=rng) + 9 * digits[:, None]
+    fake = torch.randn(4000, 3, generator=rng) + 9 * digits[:, None]
+    many = torch.cat([torch.arange(4000)[digits == 0], torch.arange(4000)[digits == 1][:220]])
+    assert frechet_distance(real, fake[many]) > 10
+    assert frechet_at_shares(real, fake[many], digits, digits[many]) < 0.1
+    same = frechet_at_shares(real, fake, digits, digits)
+    assert same == pytest.approx(frechet_distance(real, fake), abs=1e-3)
+    alone = fake[digits == 0]  # a digit that is not there cannot be weighted, and is missed
+    missed = frechet_at_shares(real, alone, digits, torch.zeros(len(alone), dtype=torch.long))
+    assert missed == pytest.approx(frechet_distance(real, alone), rel=1e-3) and missed > 10
 
 
 def test_prdc_of_equal_sets_is_ideal():
