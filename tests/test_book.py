@@ -55,12 +55,27 @@ def test_page(open_page, name, width, scheme):
 
 def test_the_way_back_to_the_top_can_be_read(open_page):
     """The theme's button comes when its reader scrolls up."""
-    page = open_page(CHAPTERS[1], width=360)
-    for place in (4000, 3000):
-        page.evaluate(f"scrollTo({{ top: {place}, behavior: 'instant' }})")
-        page.wait_for_timeout(300)
+    page = open_page(CHAPTERS[1], width=700)
+    scroll_up(page)
     page.locator("#pst-back-to-top").wait_for(state="visible")
     assert serious_findings(page) == []
+
+
+@pytest.mark.parametrize("name", [CHAPTERS[1], "book/playground"])
+def test_on_a_phone_it_lies_on_no_slider(open_page, name):
+    page = open_page(name, width=360)
+    if name == "book/playground":
+        page.get_by_role("button", name="Start the generator").first.click()
+        page.locator(".pg-controls").wait_for()
+    scroll_up(page)
+    assert page.locator("#pst-back-to-top").is_hidden()
+
+
+def scroll_up(page) -> None:
+    """A little, from far down: the theme then offers the way to the top."""
+    for place in (4000, 3000) if page.evaluate("document.body.scrollHeight") > 5000 else (900, 600):
+        page.evaluate(f"scrollTo({{ top: {place}, behavior: 'instant' }})")
+        page.wait_for_timeout(300)
 
 
 def test_front_page_leads_to_the_book(open_page):

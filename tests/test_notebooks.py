@@ -117,13 +117,6 @@ def test_nothing_is_defined_twice(chapter, notebook):
     assert not defined(notebook) & elsewhere
 
 
-def test_colab_badge(chapter, notebook):
-    repository, branch = CONFIG["repository"]["url"], CONFIG["repository"]["branch"]
-    place = repository.removeprefix("https://github.com/")
-    address = f"https://colab.research.google.com/github/{place}/blob/{branch}/{chapter}"
-    assert f"]({address})" in notebook.cells[0].source
-
-
 def test_widgets_are_saved_whole(notebook):
     """Every widget on show has its state, and so has every widget that it refers to."""
     state = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})

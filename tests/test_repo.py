@@ -1,5 +1,6 @@
 """tools/repo.py: one address, written everywhere, and nothing else touched."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,36 +8,49 @@ import sys
 import pytest
 import repo
 
-# What a reader follows or copies: it must lead to this repository, whoever hosts it.
-FOLLOWED = re.compile(
-    r"(?:git\+https://github\.com|git clone https://github\.com|repository-code: https://github\.com|"
-    r"colab\.research\.google\.com/github|Repository = \"https://github\.com)/([\w.-]+/[\w-]+)"
-)
+CHAPTERS = [file for file in repo.files() if file.suffix == ".ipynb"]
+ELSEWHERE = "someone-else", "another.book"
 
 
-def test_every_place_names_the_repository_of_config():
-    found = {file.name: set(FOLLOWED.findall(file.read_text())) for file in repo.files()}
-    assert all(names <= {"/".join(repo.address())} for names in found.values()), found
-    naming = {name for name, addresses in found.items() if addresses}
-    assert {"CITATION.cff", "pyproject.toml", "intro.md"} <= naming
-    notebooks = {file.name for file in repo.files() if file.suffix == ".ipynb"}
-    assert notebooks and notebooks <= naming
+def moved(file, new: tuple[str, str]) -> str:
+    return repo.move(file.read_text(), file.name, repo.address(), new)
 
 
-def test_there_and_back():
+@pytest.mark.parametrize("file", CHAPTERS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("address", [repo.NOWHERE, ELSEWHERE, repo.address()], ids="/".join)
+def test_a_chapter_says_how_it_opens_in_colab(file, address):
+    """With a badge that leads to the address, or in words where there is none."""
+    first, setup = (cell["source"] for cell in json.loads(moved(file, address))["cells"][:2])
+    followed = set(re.findall(r"github(?:\.com)?/([\w.-]+/[\w.-]+?)(?:/blob|\")", "".join(first)))
+    assert followed == (set() if address == repo.NOWHERE else {"/".join(address)})
+    assert ("ganlib.zip" in "".join(first)) == (address == repo.NOWHERE)
+    assert ("_static/colab-badge.svg" in "".join(first)) == (address != repo.NOWHERE)
+    assert f'"git+https://github.com/{"/".join(address)}"' in "".join(setup)
+
+
+@pytest.mark.parametrize("there", [repo.NOWHERE, ELSEWHERE], ids="/".join)
+def test_there_and_back(there):
     """Another address leaves no trace of the first, and the first one restores every byte."""
-    here, there = repo.address(), ("someone-else", "another.book")
+    here = repo.address()
     for file in repo.files():
-        before = file.read_text()
-        after = repo.move(before, here, there)
-        assert "/".join(here) not in after
-        assert repo.move(after, there, here) == before
+        after = moved(file, there)
+        assert here == there or "/".join(here) not in after
+        assert repo.move(after, file.name, there, here) == file.read_text()
+
+
+@pytest.mark.slow
+def test_without_an_address_no_page_leads_to_one(site):
+    """Here, and where a fork has not yet said where it lives."""
+    pages = [page.read_text() for page in (site / "book").glob("*.html")]
+    led = {link for page in pages for link in re.findall(r'href="(https://[^"]+)"', page)}
+    placeholder = {link for link in led if "/".join(repo.NOWHERE) in link}
+    assert len(led) > 10 and placeholder == set()
+    assert repo.address() == repo.NOWHERE or any("/".join(repo.address()) in link for link in led)
 
 
 def test_longer_names_stay():
     text = "https://github.com/a/b-c and https://github.com/x-a/b and https://github.com/a/b.git"
-    moved = repo.move(text, ("a", "b"), ("o", "n"))
-    assert moved == text.replace("com/a/b.git", "com/o/n.git")
+    assert repo.move(text, "", ("a", "b"), ("o", "n")) == text.replace("com/a/b.git", "com/o/n.git")
 
 
 @pytest.mark.parametrize("ending", ["", "/", ".git"])

@@ -1,7 +1,8 @@
 """Say where the book lives: ``python tools/repo.py https://github.com/owner/name``.
 
-The address stands in _config.yml. Badges, set-up cells, CITATION.cff and the pages repeat it, since
-they are read where _config.yml is not; this command writes it in all of these places at once.
+The address stands in _config.yml. The chapters' set-up cells and Colab badges repeat it, since they
+are read where _config.yml is not; this command writes it in all of these places at once. As long as
+the address is NOWHERE, a chapter says in the badge's place how it is opened in Colab all the same.
 """
 
 import re
@@ -12,8 +13,19 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = re.compile(r"https://github\.com/([\w-]+)/([\w.-]+)")
+NOWHERE = ("OWNER", "gan-digits-book")  # a placeholder: no link may lead there
 # Where the address may stand. Notebooks: in their text and code; no output names it.
-PLACES = ("_config.yml", "CITATION.cff", "pyproject.toml", "README.md", "book/*.md", "book/*.ipynb")
+PLACES = ("_config.yml", "book/*.ipynb")
+# In a notebook's first cell, one of these two lines; JSON writes both as they stand here.
+BADGE = (
+    "[![Open in Colab](_static/colab-badge.svg)]"
+    "(https://colab.research.google.com/github/{owner}/{name}/blob/main/book/{file})"
+)
+BY_HAND = (
+    "**In Colab.** This copy of the book has no address on GitHub yet. *File → Upload notebook* "
+    "takes `book/{file}`; then put `ganlib.zip` among its files (in the book's folder, "
+    "`git archive -o ganlib.zip HEAD` makes it), and the first cell installs it."
+)
 
 
 def address(root: Path = ROOT) -> tuple[str, str]:
@@ -30,12 +42,17 @@ def parse(url: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
-def move(text: str, old: tuple[str, str], new: tuple[str, str]) -> str:
-    """``text`` with owner/name, and the folder that `git clone` makes, replaced."""
-    for before, after in (("/".join(old), "/".join(new)), (f"cd {old[1]}", f"cd {new[1]}")):
-        # Not where it is only a part of a longer name.
-        text = re.sub(rf"(?<![\w.-]){re.escape(before)}(?![\w-])", after, text)
-    return text
+def to_colab(file: str, address: tuple[str, str]) -> str:
+    """The line at a chapter's top that leads to Colab: a badge, or words if there is no address."""
+    line = BY_HAND if address == NOWHERE else BADGE
+    return line.format(file=file, owner=address[0], name=address[1])
+
+
+def move(text: str, file: str, old: tuple[str, str], new: tuple[str, str]) -> str:
+    """The ``text`` of ``file`` with owner/name replaced, and the way to Colab with it."""
+    text = text.replace(to_colab(file, old), to_colab(file, new))
+    # Not where it is only a part of a longer name.
+    return re.sub(rf"(?<![\w.-]){re.escape('/'.join(old))}(?![\w-])", "/".join(new), text)
 
 
 def files(root: Path = ROOT) -> list[Path]:
@@ -52,7 +69,7 @@ def main() -> None:
     changed = 0
     for file in files():
         before = file.read_bytes()
-        after = move(before.decode(), old, new).encode()
+        after = move(before.decode(), file.name, old, new).encode()
         if after != before:
             file.write_bytes(after)
             changed += 1
