@@ -84,7 +84,7 @@ def texts() -> dict[str, list[str]]:
         for path in (ROOT / "README.md", *ROOT.glob("book/*.md"))
     }
     for folder in ("ganlib", "tests", "bench", "tools"):
-        for path in (ROOT / folder).glob("*.py"):
+        for path in (ROOT / folder).rglob("*.py"):
             if path != Path(__file__).resolve():  # which quotes what is wrong
                 found[str(path.relative_to(ROOT))] = of_code(path.read_text())
     for name, notebook in NOTEBOOKS.items():
