@@ -41,7 +41,7 @@ EXPECTED = (ValueError, RunError, data.DataUnavailable, TrainingDiverged, Permis
 WORKSPACE = Path("runs")  # where own runs go, unless said otherwise
 MOST_IMAGES = 100_000  # drawn at once: 0.4 GB
 # The paper trains each model with its own loss. For those that its section 4.2 proposes it names
-# none; they take Eq. 3-6, as DCGAN did, whose gradient for G does not fade where D is sure.
+# none; they take Eq. 3-6, whose gradient for G does not fade where D is sure.
 PAPER_LOSS = {"gan": "bce", "gan-large-d": "bce", "cgan": "mse", "cgan-small-d": "mse"}
 PAPER_LOSS |= {"cbn-cgan": "bce", "c-dcgan": "bce", "cbn-dcgan": "bce"}
 

@@ -25,7 +25,7 @@ WHOLE_NUMBERS = {
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """All that decides a run. The first ten fields are Table 1 of the paper, name for name."""
+    """All that decides a run. The first nine fields are Table 1 of the paper, in its order."""
 
     n_epochs: int = 200  # passes over the training images
     batch_size: int = 64

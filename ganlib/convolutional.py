@@ -1,7 +1,8 @@
-"""Convolution, as in the C-DCGAN (section 4.2): a generator's layers, and a discriminator.
+"""Convolution, which section 4.2 proposes: a generator's layers, and a discriminator.
 
 Both know images only through small kernels that slide over them, so an edge learned in one corner
-is known in every other, for a fraction of a fully connected layer's weights. :mod:`ganlib.networks`
+is known in every other, for a fraction of a fully connected layer's weights. Of DCGAN (Radford et
+al. 2016) they have neither the batch normalisation in D nor the ReLU in G. :mod:`ganlib.networks`
 pairs them into families.
 """
 
@@ -54,7 +55,7 @@ def _add_up(weight: Tensor, dim: int) -> Tensor:
 
 
 def dcgan_weights(layer: nn.Module) -> None:
-    """DCGAN's start, for ``network.apply``: weights from N(0, 0.02), biases 0 (Radford 2016)."""
+    """DCGAN's start, for ``network.apply``: weights N(0, 0.02^2), biases 0 (Radford 2016)."""
     if isinstance(layer, (nn.Linear, nn.Conv2d, nn.Embedding)):
         nn.init.normal_(layer.weight, 0.0, 0.02)
         if getattr(layer, "bias", None) is not None:

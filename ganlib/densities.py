@@ -41,15 +41,15 @@ def draw_mixture(
 def optimal_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """D*(x) = p(x) / (p(x) + q(x)), the best answer to densities p and q (Goodfellow et al. 2014).
 
-    It minimises Eq. 6 and Eq. 11 alike, each point x by itself. In [0, 1]; 1/2 where both densities
-    are too small for a computer.
+    It minimises L_D, Eq. 6 and Eq. 9 alike, each point x by itself. In [0, 1]; 1/2 where both
+    densities are too small for a computer.
     """
     total = real + fake
     return torch.where(total > 0, real / total.clamp(min=1e-300), 0.5)
 
 
 def expected_loss(scores: Tensor, real: Tensor, fake: Tensor, loss: Loss) -> float:
-    """L_D, Eq. 6 or Eq. 11, of a discriminator given by its raw scores on GRID: an integral."""
+    """L_D, Eq. 6 or Eq. 9, of a discriminator given by its raw scores on GRID: an integral."""
     on_real = integral(real * _each(loss.real, scores))
     on_fake = integral(fake * _each(loss.fake, scores))
     return (on_real + on_fake) / 2

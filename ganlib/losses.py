@@ -1,4 +1,4 @@
-"""The losses of the paper, one pure function for each equation.
+"""The losses of the paper, by the numbers of its equations (EQUATIONS), and two variants.
 
 Every function takes the discriminator's raw scores (*logits*, shape ``(N, 1)`` or ``(N,)``, any
 real number) and returns a scalar tensor, the mean over the batch. The paper ends its
@@ -55,12 +55,12 @@ def mse_generator(fake_logits: Tensor) -> Tensor:
 
 
 def mse_real(real_logits: Tensor) -> Tensor:
-    """Eq. 9: L_real = E (D(x, y) - 1)^2 with D a probability. In [0, 1]."""
+    """Eq. 10: L_real = E (D(x, y) - 1)^2 with D a probability. In [0, 1]."""
     return (probability(real_logits) - 1).square().mean()
 
 
 def mse_fake(fake_logits: Tensor) -> Tensor:
-    """Eq. 10: L_fake = E (D(G(z, y), y) - 0)^2 with D a probability. In [0, 1]."""
+    """Eq. 11: L_fake = E (D(G(z, y), y) - 0)^2 with D a probability. In [0, 1]."""
     return probability(fake_logits).square().mean()
 
 
@@ -68,17 +68,17 @@ def mse_fake(fake_logits: Tensor) -> Tensor:
 
 
 def least_squares_generator(fake_scores: Tensor) -> Tensor:
-    """Eq. 7-8 without the Sigmoid: E (s - 1)^2 on the raw score s. At least 0, unbounded."""
+    """Eq. 7-8 without the Sigmoid: L_G = E (s - 1)^2 on the raw score s. At least 0, unbounded."""
     return (fake_scores - 1).square().mean()
 
 
 def least_squares_real(real_scores: Tensor) -> Tensor:
-    """Eq. 9 without the Sigmoid: E (s - 1)^2. At least 0, unbounded."""
+    """Eq. 10 without the Sigmoid: L_real = E (s - 1)^2. At least 0, unbounded."""
     return (real_scores - 1).square().mean()
 
 
 def least_squares_fake(fake_scores: Tensor) -> Tensor:
-    """Eq. 10 without the Sigmoid: E s^2. At least 0, unbounded."""
+    """Eq. 11 without the Sigmoid: L_fake = E s^2. At least 0, unbounded."""
     return fake_scores.square().mean()
 
 
@@ -86,7 +86,7 @@ def least_squares_fake(fake_scores: Tensor) -> Tensor:
 
 
 def discriminator_loss(real_loss: Tensor, fake_loss: Tensor) -> Tensor:
-    """Eq. 6 and Eq. 11: L_D = (L_real + L_fake) / 2."""
+    """Eq. 6 and Eq. 9: L_D = (L_real + L_fake) / 2."""
     return (real_loss + fake_loss) / 2
 
 
@@ -105,3 +105,19 @@ LEAST_SQUARES = Loss(least_squares_generator, least_squares_real, least_squares_
 
 # The names that a configuration and the command line use.
 LOSSES = {"bce": BCE, "saturating": SATURATING, "mse": MSE, "least-squares": LEAST_SQUARES}
+
+# The paper's equations by its numbers: what each one gives, and the function that computes it. From
+# Eq. 7 on they are the CGAN's.
+EQUATIONS: dict[int, tuple[str, Callable | None]] = {
+    1: ("V", None),  # the game of the GAN
+    2: ("V", None),  # and of the CGAN
+    3: ("L_G", bce_generator),
+    4: ("L_real", bce_real),
+    5: ("L_fake", bce_fake),
+    6: ("L_D", discriminator_loss),
+    7: ("L_G", mse_generator),  # as an expectation
+    8: ("L_G", mse_generator),  # and its squares as a mean over the batch
+    9: ("L_D", discriminator_loss),
+    10: ("L_real", mse_real),
+    11: ("L_fake", mse_fake),
+}

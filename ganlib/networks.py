@@ -1,9 +1,9 @@
 """The networks: a generator and a discriminator for each model, and conditional normalisation.
 
 The paper gives no layer widths. Those of its GAN and CGAN are taken from the public PyTorch scripts
-that its settings, names and figures match. Images are ``(N, channels, img_size, img_size)`` in
-[-1, 1]; discriminators return raw scores (logits), see :mod:`ganlib.losses`. The convolutional
-networks are in :mod:`ganlib.convolutional`.
+whose defaults its Table 1 repeats (but for the GAN's img_size, there 28). Images are ``(N,
+channels, img_size, img_size)`` in [-1, 1]; discriminators return raw scores (logits), see
+:mod:`ganlib.losses`. The convolutional networks are in :mod:`ganlib.convolutional`.
 """
 
 from collections.abc import Callable
@@ -24,8 +24,8 @@ def generator_layers(
 ) -> nn.Sequential:
     """Linear blocks that widen from ``n_in`` values to an image's, squashed to [-1, 1] by Tanh.
 
-    Each block is Linear, BatchNorm, LeakyReLU. The first has no BatchNorm: its input, noise, is
-    normalised already.
+    Each block is Linear, BatchNorm, LeakyReLU; the first has no BatchNorm, as in the public
+    scripts (the paper's text has one in each).
     """
     layers: list[nn.Module] = [nn.Linear(n_in, widths[0]), nn.LeakyReLU(LEAK, inplace=True)]
     for narrow, wide in zip(widths, widths[1:]):
@@ -35,7 +35,7 @@ def generator_layers(
 
 
 class Generator(nn.Module):
-    """G(z) of the basic GAN (section 2.2): noise in, image out.
+    """G(z) of the basic GAN (section 2.4): noise in, image out.
 
     >>> Generator()(torch.zeros(2, 100)).shape
     torch.Size([2, 1, 32, 32])
@@ -87,7 +87,7 @@ def discriminator_layers(n_in: int, widths: tuple[int, ...], dropout: float) -> 
 
 
 class Discriminator(nn.Module):
-    """D(x) of the basic GAN (section 2.2): image in, one raw score out, high for "real"."""
+    """D(x) of the basic GAN (section 2.4): image in, one raw score out, high for "real"."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Discriminator(nn.Module):
 
 
 class ConditionalGenerator(nn.Module):
-    """G(z, y) of the CGAN (section 2.3): the label's embedding is joined to the noise.
+    """G(z, y) of the CGAN (section 2.4): the label's embedding is joined to the noise.
 
     ``make_layers`` says what follows: fully connected layers, or those of ganlib.convolutional.
     """
@@ -137,7 +137,7 @@ class ConditionalGenerator(nn.Module):
 
 
 class ConditionalDiscriminator(nn.Module):
-    """D(x, y) of the CGAN (section 2.3): the label's embedding is spliced onto the pixels."""
+    """D(x, y) of the CGAN (section 2.4): the label's embedding is spliced onto the pixels."""
 
     def __init__(
         self,
@@ -166,8 +166,8 @@ class ConditionalBatchNorm(nn.Module):
     """Batch normalisation whose scale and shift are looked up by class (de Vries et al. 2017).
 
     The whole batch shares its mean and variance, as in ``nn.BatchNorm1d`` and ``nn.BatchNorm2d``;
-    what follows them is the class's own. All classes start with scale 1 and shift 0, so that the
-    layer starts as plain batch normalisation.
+    what follows them is the class's own. (Section 4.2 speaks of mean and variance by label.) All
+    classes start with scale 1 and shift 0, so that the layer starts as plain batch normalisation.
     """
 
     def __init__(
