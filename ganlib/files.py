@@ -19,14 +19,15 @@ class RunError(RuntimeError):
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, wait: float = 0) -> Iterator[None]:
     """Be the one that writes into ``folder``, made if it is not there and gone if it stays empty.
 
-    A killed process leaves the folder free. Raises RunError at once if another one is writing
-    there, and if the folder cannot be written. Not for a second time inside itself.
+    A killed process leaves the folder free. Raises RunError if another one is writing there (at
+    once, or after ``wait`` seconds), and if the folder cannot be written. Not for a second time
+    inside itself.
     """
     new = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
-    lock = FileLock(folder / LOCK, timeout=0, thread_local=False)
+    lock = FileLock(folder / LOCK, timeout=wait, thread_local=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()

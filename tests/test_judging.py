@@ -19,6 +19,7 @@ from ganlib import (
     metrics,
     recording,
     runs,
+    workers,
 )
 from ganlib.cli import main
 
@@ -32,7 +33,7 @@ def here(tmp_path, monkeypatch, judge):
     monkeypatch.setattr(classifier, "SHIPPED", tmp_path / "recorded" / "classifier.safetensors")
     monkeypatch.setattr(experiment, "RESULTS", tmp_path / "recorded" / "experiment.json")
     monkeypatch.setattr(classifier, "TRAINED_ON", "digits")
-    monkeypatch.setattr(metrics, "load_classifier", lambda: judge)
+    monkeypatch.setattr(metrics, "load_classifier", lambda *_: judge)
     monkeypatch.setattr(metrics, "N_IMAGES", 200)
     return tmp_path
 
@@ -159,7 +160,9 @@ def test_what_evaluate_refuses(here, digits, capsys, arguments, words):
 def small_grid(here, small_experiment, monkeypatch, judge):
     """A grid of two epochs on small digits."""
     pair = [data.load("digits", split, 8, size=100) for split in data.SPLITS]
-    monkeypatch.setattr(judging, "shared_reference", lambda: metrics.reference(*pair, judge))
+    against = metrics.reference(*pair, judge)
+    monkeypatch.setattr(workers, "shared_reference", lambda *_: against)
+    classifier.save_classifier(judge)  # whose digest the results name
 
 
 def test_an_experiment_grows_by_a_seed_and_repeats_nothing(small_grid, here, capsys):
