@@ -1,13 +1,15 @@
 """The grid of chapter 4, one small cell from training to the results file, and what ships."""
 
 import json
+import threading
 from dataclasses import replace
 
 import pytest
 
-from ganlib import data, experiment, judging, metrics, runs
+from ganlib import classifier, data, experiment, judging, metrics, runs
 from ganlib.configuration import TrainingConfig
 from ganlib.experiment import Cell, add_result, cells, read_results, rounded
+from ganlib.files import locked
 from ganlib.runs import RunError
 
 CELL = Cell("label", "mse", 1e-5, "swapped", 2)
@@ -126,6 +128,38 @@ def test_results_of_another_protocol_are_refused(tmp_path):
     (tmp_path / "old.json").write_text(json.dumps(parts))
     with pytest.raises(RunError, match="another protocol"):
         judging.opened_results(tmp_path / "old.json", CELL)
+
+
+def test_results_that_another_process_added_meanwhile_are_kept(against, tmp_path, small_experiment):
+    path, mine = tmp_path / "experiment.json", experiment.new_results(against, (1, 2))
+    add_result(mine, {"name": "theirs"}, b"a sheet", path)
+    with locked(path.with_suffix("")):  # they are at it again, and soon done
+        adding = threading.Thread(target=add_result, args=(mine, {"name": "mine"}, b"", path))
+        adding.start()
+        adding.join(timeout=0.3)
+        assert adding.is_alive()
+    adding.join(timeout=30)
+    assert [one["name"] for one in read_results(path)["runs"]] == ["mine", "theirs"]
+
+
+def test_the_results_of_two_judges_do_not_mix(against, tmp_path, monkeypatch, small_experiment):
+    """Files that name no judge are older, and of the judge that ships."""
+    shipped = experiment.RESULTS.read_bytes()
+    assert "classifier" not in json.loads(shipped)["protocol"]
+    assert experiment.FIRST_JUDGE == classifier.digest()
+    path, first = tmp_path / "experiment.json", experiment.new_results(against, CELL.epochs)
+    add_result(first, {"name": "one"}, b"", path)
+    monkeypatch.setattr(classifier, "SHIPPED", tmp_path / "another.safetensors")
+    with pytest.raises(RunError, match="record classifier"):
+        judging.opened_results(path, CELL)
+    classifier.save_classifier(against.classifier)
+    (tmp_path / "old.json").write_bytes(shipped)
+    for made in (path, tmp_path / "old.json"):
+        with pytest.raises(RunError, match=f"classifier {experiment.FIRST_JUDGE}, not"):
+            judging.opened_results(made, CELL)
+    with pytest.raises(RunError, match="another protocol"):
+        add_result(experiment.new_results(against, CELL.epochs), {"name": "two"}, b"", path)
+    assert len(read_results(path)["runs"]) == 1
 
 
 def test_the_shipped_results_are_of_this_grid_and_each_has_its_sheet():
