@@ -6,13 +6,15 @@ that no folder need be shared.
 """
 
 import contextlib
+import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,6 +89,19 @@ def work(cell: AnyCell, workspace: Path, device: str, judge: str, threads: int |
         return attempt(cell, workspace, device, reference)
 
 
+def obey() -> None:
+    """In a worker process: Ctrl-C is the parent's to answer, and where that ends, so does this."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)  # at any moment, as after a kill
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 # --- All cells -----------------------------------------------------------------------------------
 
 
@@ -112,10 +127,8 @@ def in_processes(
     from joblib.externals.loky import ProcessPoolExecutor
 
     def start() -> ProcessPoolExecutor:
-        # A pool for each worker, so that one which is killed takes no other with it. Ctrl-C is
-        # this process's to answer.
-        ignore = partial(signal.signal, signal.SIGINT, signal.SIG_IGN)
-        workers.append(ProcessPoolExecutor(1, initializer=ignore))
+        # A pool for each worker, so that one which is killed takes no other with it.
+        workers.append(ProcessPoolExecutor(1, initializer=obey))
         return workers[-1]
 
     threads = max(1, (os.cpu_count() or 1) // n_workers)
@@ -171,6 +184,7 @@ def connected(scheduler: str) -> Iterator:
         raise RunError(
             'a cluster needs the extra ganlib[cluster]: pip install "dask[distributed]"'
         ) from None
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what happens is told here
     try:
         client = Client(scheduler, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -198,7 +212,7 @@ def on_cluster(
     from joblib._dask import DaskDistributedBackend
 
     class Cluster(DaskDistributedBackend):
-        """joblib's backend, which would wait for ever for a cell that Dask itself gives up."""
+        """joblib's backend, which would wait for ever for a cell that Dask gives up or loses."""
 
         def submit(self, func, callback=None):
             (cell, *_) = func.items[0][1]
@@ -208,7 +222,16 @@ def on_cluster(
 
             future = super().submit(func, back)
             future.add_done_callback(lambda one: one.exception() and back(one.exception()))
+            futures.append(future)
             return future
+
+    futures, ended = [], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(1):
+            if client.status == "closed":  # Dask has tried to reach it again, in vain
+                for future in [one for one in futures if not one.done()]:
+                    future.set_exception(ConnectionError("the scheduler was lost"))
 
     def on_event(event: tuple[float, dict]) -> None:
         message = event[1]
@@ -216,7 +239,11 @@ def on_cluster(
             tell(f"the worker {message['worker']} was lost; its cells are tried again elsewhere")
 
     client.subscribe_topic("all", on_event)
+    threading.Thread(target=watch, daemon=True).start()
     judge = classifier.digest()
-    with parallel_config(backend=Cluster(client=client)):
-        jobs = Parallel(batch_size=1, pre_dispatch="all", return_as="generator_unordered")
-        yield from jobs(delayed(work)(cell, workspace, device, judge, None) for cell in cells)
+    try:
+        with parallel_config(backend=Cluster(client=client)):
+            jobs = Parallel(batch_size=1, pre_dispatch="all", return_as="generator_unordered")
+            yield from jobs(delayed(work)(cell, workspace, device, judge, None) for cell in cells)
+    finally:
+        ended.set()
