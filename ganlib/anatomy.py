@@ -185,7 +185,7 @@ def checkerboards(seed: int = 0, n_maps: int = 16) -> Figure:
             above.text(column, row, f"{count:g}", ha="center", va="center", color=ink, fontsize=9)
         above.set_title(title)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             finer = nn.Sequential(way(n_maps, n_maps, 16), nn.LeakyReLU(0.2), way(n_maps, 1, 32))
             finer.apply(untrained)
         below.imshow(finer(smooth)[0, 0].numpy(), cmap="gray", interpolation="nearest")

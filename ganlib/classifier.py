@@ -5,6 +5,7 @@ digit an image shows, and the 128 numbers behind them, its *features*, say how t
 a reader of digits, which pixels tell badly.
 """
 
+import hashlib
 import math
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def train_classifier(
     digits = digits.to(choose_device(device))
     rng = torch.Generator(digits.images.device).manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # the CPU's alone, which is given back
         classifier = Classifier().to(digits.images.device)
     n_steps = n_epochs * math.ceil(len(digits) / BATCH)
     optimizer = torch.optim.Adam(classifier.parameters(), weight_decay=1e-5)
@@ -124,12 +125,23 @@ def save_classifier(classifier: Classifier, path: Path | None = None) -> None:
 def load_classifier(device: str | torch.device = "cpu", path: Path | None = None) -> Classifier:
     """The trained classifier, in evaluation mode. Raises RunError if its file is not usable."""
     classifier, path = Classifier(), path or SHIPPED
+    content = _content(path)
     try:
-        classifier.load_state_dict(from_bytes(path.read_bytes()))
-    except (OSError, RuntimeError, ValueError) as error:
-        raise RunError(
-            f"no usable classifier in {path}: python -m ganlib record classifier trains it"
-        ) from error
+        classifier.load_state_dict(from_bytes(content))
     except Exception as error:  # safetensors' own error class derives from Exception alone
         raise RunError(f"{path} is damaged: python -m ganlib record classifier") from error
     return classifier.to(device).eval()
+
+
+def digest(path: Path | None = None) -> str:
+    """The SHA-256 of the trained classifier's file. Raises RunError if there is none."""
+    return hashlib.sha256(_content(path or SHIPPED)).hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(
+            f"no usable classifier in {path}: python -m ganlib record classifier trains it"
+        ) from error

@@ -175,11 +175,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     for option, default, text in (
         ("--seeds", 3, "runs of each cell, with seeds 0, 1, ..."),
-        ("--least-squares-seeds", 1, "the same for the least-squares cells of chapter 4"),
+        ("--least-squares-seeds", None, "of chapter 4's least-squares cells (default: 1)"),
         ("--workers", None, "cells trained at once (default: one a core, at most 4)"),
     ):
         text += "" if default is None else " (default: %(default)s)"
         one.add_argument(option, metavar="N", type=whole, default=default, help=text)
+    one.add_argument(
+        "--scheduler",
+        metavar="URL",
+        help="train on the workers of this Dask scheduler, such as tcp://host:8786, instead",
+    )
     add_making_options(one)
     return parser
 

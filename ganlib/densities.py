@@ -94,7 +94,7 @@ def train_discriminator(
     """
     rng = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         layers = [nn.Linear(1, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 1)]
     network = nn.Sequential(*layers)
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)

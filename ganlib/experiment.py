@@ -15,8 +15,9 @@ from typing import Protocol
 
 from torch import nn
 
-from ganlib import metrics
+from ganlib import classifier, metrics
 from ganlib.configuration import TrainingConfig
+from ganlib.files import locked
 from ganlib.runs import RECORDED, Run, RunError, read_run, train_run, write_whole
 from ganlib.sampling import draw
 
@@ -163,15 +164,28 @@ def loss_ranges(run: Run) -> dict[str, dict[str, tuple[float, float]]]:
 # --- All results ---------------------------------------------------------------------------------
 
 
+# The classifier's digest when results did not name it yet: it judged all that lack one.
+FIRST_JUDGE = "a84254ef84927b1378e4997fbc3d98bd0e64cddabd08c896102583c00bcd4090"
+
+
 def protocol(epochs: tuple[int, ...]) -> dict:
-    """What all results in one file share."""
+    """What all results in one file share, the judge among it: its file's SHA-256."""
     return {
         "n_epochs": epochs[-1],
         "epochs": list(epochs),
         "n_images": metrics.N_IMAGES,
         "k": metrics.K,
         "dataset": DATASET,
+        "classifier": classifier.digest(),
     }
+
+
+def check_protocol(results: dict, wanted: dict, path: Path) -> None:
+    """Raises RunError if ``results``, those in ``path``, were not made as ``wanted``."""
+    found = results["protocol"]
+    if other := [key for key in wanted | found if wanted.get(key) != found.get(key)]:
+        what = ", ".join(f"{key} {found.get(key)}, not {wanted.get(key)}" for key in other)
+        raise RunError(f"{path} follows another protocol ({what}): move it away to start afresh")
 
 
 def read_results(path: Path | None = None, makes_them: str = "python -m ganlib experiment") -> dict:
@@ -183,6 +197,7 @@ def read_results(path: Path | None = None, makes_them: str = "python -m ganlib e
         found = json.loads(path.read_bytes())
         if {"protocol", "floor", "floor_by_count", "runs"} - found.keys():
             raise ValueError("parts are missing")
+        found["protocol"].setdefault("classifier", FIRST_JUDGE)
         return found
     except OSError as error:
         raise RunError(f"no results in {path}: {makes_them} makes them") from error
@@ -201,13 +216,25 @@ def new_results(against: metrics.Reference, epochs: tuple[int, ...]) -> dict:
     }
 
 
-def add_result(results: dict, found: dict, run: Run, path: Path) -> None:
-    """Put a cell's result into the file ``path``, its last sample sheet into a folder beside it."""
-    others = [other for other in results["runs"] if other["name"] != found["name"]]
-    results["runs"] = sorted([*others, found], key=lambda one: one["name"])
-    sheet = run.folder / "samples" / f"epoch_{results['protocol']['n_epochs']:04d}.png"
-    write_whole(path.with_suffix("") / f"{found['name']}.png", sheet.read_bytes())
-    write_whole(path, (json.dumps(rounded(results)) + "\n").encode())
+def add_result(results: dict, found: dict, sheet: bytes, path: Path) -> dict:
+    """Put a cell's result into the file ``path``, its last ``sheet``, a PNG, into a folder beside.
+
+    ``results`` are those of a file that is not there yet; one that is there is read again, since
+    another process may add to it too. Returns what is in the file now. Raises RunError if that
+    follows another protocol.
+    """
+    sheets = path.with_suffix("")
+    with locked(sheets, wait=60):
+        if path.exists():
+            kept = read_results(path)
+            check_protocol(kept, results["protocol"], path)
+            results = kept
+        others = [other for other in results["runs"] if other["name"] != found["name"]]
+        runs = sorted([*others, found], key=lambda one: one["name"])
+        results = rounded(results | {"runs": runs})
+        write_whole(sheets / f"{found['name']}.png", sheet)
+        write_whole(path, (json.dumps(results) + "\n").encode())
+    return results
 
 
 def rounded(found):

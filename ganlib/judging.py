@@ -3,21 +3,21 @@
 import argparse
 import json
 import math
-import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from tqdm.auto import tqdm
 
-from ganlib import classifier, data, endurance, experiment, improvements, metrics
+from ganlib import classifier, data, endurance, experiment, improvements, metrics, workers
 from ganlib.commands import check_drawing, duration, follow
 from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.experiment import AnyCell
+from ganlib.files import locked
 from ganlib.recording import RECIPES, measure_packed, pack
 from ganlib.runs import Run, RunError, find_run, read_run, recorded_names, write_whole
 from ganlib.sampling import draw
@@ -84,12 +84,12 @@ def record_run(name: str, folder: Path, device: str) -> bool:
         return False
     run = read_run(folder)
     packed = pack(run)
-    measure_packed(run, packed, reference_for(run))
+    measure_packed(run, packed, reference_for(run, device))
     print(f"{name}: recorded in {packed.folder}")
     return True
 
 
-def reference_for(run: Run) -> metrics.Reference:
+def reference_for(run: Run, device: str = "cpu") -> metrics.Reference:
     """Both splits of the run's data at its image size, as the judge sees them."""
     if run.config.dataset != classifier.TRAINED_ON:
         raise ValueError(
@@ -97,7 +97,7 @@ def reference_for(run: Run) -> metrics.Reference:
             f"reads {classifier.TRAINED_ON} alone"
         )
     pair = [data.load(run.config.dataset, split, run.config.img_size) for split in data.SPLITS]
-    return metrics.reference(*pair)
+    return metrics.reference(*pair, device=device)
 
 
 # --- evaluate ------------------------------------------------------------------------------------
@@ -160,111 +160,103 @@ def confusion_text(counts: list[list[int]]) -> str:
 
 
 def experiment_command(options: argparse.Namespace) -> int:
+    n_workers = workers_here(options)
+    grid, path = grid_of(options.chapter, options.seeds, options.least_squares_seeds)
+    workspace, device = Path(options.workspace) / path.stem, options.device
+    cluster = workers.connected(options.scheduler) if options.scheduler else nullcontext()
+    with cluster as client, locked(workspace):
+        results = opened_results(path, grid[0], "cpu" if client else device)
+        done = {one["name"] for one in results["runs"]}
+        missing = [cell for cell in grid if cell.name not in done]
+        print(f"{len(grid)} cells, {len(grid) - len(missing)} of them done", flush=True)
+        began, length, failed = time.monotonic(), grid[0].epochs[-1], 0
+        ended: set[str] = set()
+        with tqdm(total=len(missing) * length, unit="epoch", disable=None) as bar:
+
+            def tick() -> None:
+                """The run folders say how far the cells are; a cluster's may lie elsewhere."""
+                done = (
+                    length if cell.name in ended else epochs_done(workspace / cell.name)
+                    for cell in missing
+                )
+                bar.update(sum(done) - bar.n)
+
+            def tell(line: str) -> None:
+                tqdm.write(f"ganlib: {line}", file=sys.stderr)
+
+            if client:
+                outcomes = workers.on_cluster(missing, workspace, device, client, tell)
+            elif n_workers == 1:
+                outcomes = workers.one_by_one(missing, workspace, device, tick)
+            else:
+                outcomes = workers.in_processes(missing, workspace, device, n_workers, tick, tell)
+            try:
+                with closing(outcomes):
+                    for count, outcome in enumerate(outcomes, 1):
+                        ended.add(outcome.name)
+                        tick()
+                        if outcome.error:
+                            failed += 1
+                            tell(f"{outcome.name}: {outcome.error}")
+                            continue
+                        results = experiment.add_result(results, outcome.found, outcome.sheet, path)
+                        left = (time.monotonic() - began) / count * (len(missing) - count)
+                        progress = f"{count} of {len(missing)}, about {duration(left)} left"
+                        tqdm.write(f"{outcome.name}: {progress}", file=sys.stdout)
+                        sys.stdout.flush()
+            except KeyboardInterrupt:
+                bar.close()
+                kept = "finished cells are kept, and the others resume with the same command"
+                print(f"ganlib: stopped; {kept}", file=sys.stderr)
+                return 130
+    print(f"{len(results['runs'])} results in {path}")
+    if failed:
+        again = "the same command tries them again"
+        print(f"ganlib: {failed} of {len(missing)} cells failed; {again}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def workers_here(options: argparse.Namespace) -> int:
+    """How many cells to train at once on this machine; 0 if a cluster does."""
+    if options.scheduler:
+        if options.workers is not None:
+            raise ValueError("--workers is for this machine: a cluster has its own, leave it out")
+        TrainingConfig(device=options.device)  # there, not here, it must exist
+        return 0
     device = choose_device(options.device)
     by_default = min(4, os.cpu_count() or 1) if device.type == "cpu" else 1
     n_workers = by_default if options.workers is None else options.workers
     if n_workers < 1:
         raise ValueError(f"--workers must be at least 1, not {n_workers}")
-    grid, path, epochs = grid_of(options.chapter, options.seeds, options.least_squares_seeds)
-    workspace = Path(options.workspace) / path.stem
-    results = opened_results(path, epochs)
-    done = {one["name"] for one in results["runs"]}
-    missing = [cell for cell in grid if cell.name not in done]
-    print(f"{len(grid)} cells, {len(grid) - len(missing)} of them done", flush=True)
-    began = time.monotonic()
-    with tqdm(total=len(missing) * epochs[-1], unit="epoch", disable=None) as bar:
-
-        def show_progress() -> None:
-            bar.update(sum(epochs_done(workspace / cell.name) for cell in missing) - bar.n)
-
-        show_progress()
-        try:
-            cells = run_cells(missing, workspace, options.device, n_workers, show_progress)
-            for count, found in enumerate(cells, 1):
-                experiment.add_result(results, found, read_run(workspace / found["name"]), path)
-                left = (time.monotonic() - began) / count * (len(missing) - count)
-                progress = f"{count} of {len(missing)}, about {duration(left)} left"
-                tqdm.write(f"{found['name']}: {progress}", file=sys.stdout)
-                sys.stdout.flush()
-        except KeyboardInterrupt:
-            bar.close()
-            kept = "finished cells are kept, and the others resume with the same command"
-            print(f"ganlib: stopped; {kept}", file=sys.stderr)
-            return 130
-    print(f"{len(results['runs'])} results in {path}")
-    return 0
+    return n_workers
 
 
 def grid_of(
-    chapter: int, n_seeds: int, n_seeds_least_squares: int
-) -> tuple[Sequence[AnyCell], Path, tuple[int, ...]]:
-    """A chapter's experiment: its cells, the file of their results, the epochs measured."""
+    chapter: int, n_seeds: int, n_seeds_least_squares: int | None = None
+) -> tuple[Sequence[AnyCell], Path]:
+    """A chapter's experiment: its cells, and the file of their results."""
+    if chapter != 4 and n_seeds_least_squares is not None:
+        raise ValueError(f"--least-squares-seeds is for --chapter 4, not {chapter}: leave it out")
     if chapter == 2:
-        return endurance.long_runs(n_seeds), endurance.RESULTS, endurance.EPOCHS
+        return endurance.long_runs(n_seeds), endurance.RESULTS
     if chapter == 5:
-        return improvements.arms(n_seeds), improvements.RESULTS, improvements.EPOCHS
-    grid = experiment.cells(n_seeds, n_seeds_least_squares)
-    return grid, experiment.RESULTS, experiment.EPOCHS
+        return improvements.arms(n_seeds), improvements.RESULTS
+    seeds = (n_seeds,) if n_seeds_least_squares is None else (n_seeds, n_seeds_least_squares)
+    return experiment.cells(*seeds), experiment.RESULTS
 
 
-def opened_results(path: Path, epochs: tuple[int, ...]) -> dict:
-    """The results in ``path``, or new ones; refuses a file made under another protocol."""
+def opened_results(path: Path, cell: AnyCell, device: str = "cpu") -> dict:
+    """The results in ``path``, or new ones for cells such as this; refuses another protocol's."""
     if not path.exists():
-        return experiment.new_results(shared_reference(), epochs)
-    results, wanted = experiment.read_results(path), experiment.protocol(epochs)
-    if results["protocol"] != wanted:
-        raise RunError(
-            f"{path} follows another protocol ({results['protocol']}, not {wanted}): "
-            "move it away to start afresh"
-        )
+        return experiment.new_results(workers.shared_reference(cell.config(), device), cell.epochs)
+    results = experiment.read_results(path)
+    experiment.check_protocol(results, experiment.protocol(cell.epochs), path)
     return results
 
 
-def shared_reference() -> metrics.Reference:
-    """Both splits that every cell trains on and is measured against."""
-    size = TrainingConfig.img_size
-    return metrics.reference(*(data.load(experiment.DATASET, s, size) for s in data.SPLITS))
-
-
 def epochs_done(folder: Path) -> int:
-    return read_run(folder).epochs_done if (folder / "config.json").exists() else 0
-
-
-def run_cells(
-    cells: list[AnyCell],
-    workspace: Path,
-    device: str,
-    n_workers: int,
-    show_progress: Callable[[], None],
-) -> Iterator[dict]:
-    """Train and measure ``cells``, ``n_workers`` at a time; yields each result as it comes."""
-    if n_workers == 1:
-        against = shared_reference()
-        for cell in cells:
-            yield experiment.run_cell(cell, workspace, against, device, show_progress)
-        return
-    context = multiprocessing.get_context("spawn")
-    threads = max(1, (os.cpu_count() or 1) // n_workers)
-    with context.Pool(n_workers, open_worker, (workspace, device, threads)) as pool:
-        coming = pool.imap_unordered(work, cells)
-        for _ in cells:
-            while True:
-                try:
-                    found = coming.next(timeout=2)
-                    break
-                except multiprocessing.TimeoutError:
-                    show_progress()  # the workers' run folders say how far they are
-            yield found
-
-
-_worker: tuple = ()  # what a worker process keeps from cell to cell
-
-
-def open_worker(workspace: Path, device: str, threads: int) -> None:
-    global _worker
-    torch.set_num_threads(threads)
-    _worker = (workspace, shared_reference(), device)
-
-
-def work(cell: AnyCell) -> dict:
-    return experiment.run_cell(cell, *_worker)
+    """How far a cell is; 0 too where its folder is damaged, which the cell itself tells."""
+    try:
+        return read_run(folder).epochs_done
+    except RunError:
+        return 0

@@ -5,6 +5,7 @@ images that read alike lie close. A measure means little by itself: hold it besi
 what real training images score against the same real test images (:func:`floor`).
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import reduce
 from itertools import product
@@ -13,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganlib.classifier import Classifier, load_classifier, read_digits
+from ganlib.classifier import TRAINED_ON, Classifier, load_classifier, read_digits
+from ganlib.configuration import choose_device
 from ganlib.data import DigitImages
 from ganlib.products import fast_float32_products
 
@@ -24,6 +26,7 @@ FOUND = 0.01  # a class counts as found from this share of images on
 COPIED = 0.5  # see `copied_share`
 SPECK = 0.2  # how much a speck outshines its surroundings: a tenth of the range of pixels
 PART = 1000  # rows of a distance matrix held at once
+READ = 0.8  # of real test images, the share that a judge must read as labelled
 
 
 # --- Neighbours ----------------------------------------------------------------------------------
@@ -65,8 +68,13 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
     but on the digit classifier's features: its values compare with no Inception FID. At least 0,
     and 0 for equal sets; needs more images than features.
     """
-    real, fake = real.double(), fake.double()
+    real, fake = _exact(real), _exact(fake)
     return _frechet(real.mean(0), torch.cov(real.T), fake.mean(0), torch.cov(fake.T))
+
+
+def _exact(points: Tensor) -> Tensor:
+    """In double precision, on the CPU, since not every accelerator has it."""
+    return points.cpu().double()
 
 
 def _frechet(mean: Tensor, cov: Tensor, other_mean: Tensor, other_cov: Tensor) -> float:
@@ -88,7 +96,7 @@ def frechet_at_shares(real: Tensor, fake: Tensor, real_read: Tensor, fake_read: 
     ]
     weights = (shares[0] / shares[1].clamp(min=1e-12))[fake_read]
     weights = weights / weights.sum()
-    real, fake = real.double(), fake.double()
+    real, fake = _exact(real), _exact(fake)
     mean = weights @ fake
     cov = torch.cov(fake.T, aweights=weights)
     return _frechet(real.mean(0), torch.cov(real.T), mean, cov)
@@ -172,7 +180,10 @@ def class_kl(counts: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Reference:
-    """Real images as the classifier sees them: what generated ones are held against."""
+    """Real images as the classifier sees them: what generated ones are held against.
+
+    The images and all about them are on the classifier's device, but ``test_read``, on the CPU.
+    """
 
     classifier: Classifier
     train: DigitImages
@@ -183,19 +194,33 @@ class Reference:
     test_read: Tensor  # the digits that the test images are read as (N,)
 
 
-def reference(train: DigitImages, test: DigitImages, classifier: Classifier | None = None):
+def reference(
+    train: DigitImages,
+    test: DigitImages,
+    classifier: Classifier | None = None,
+    device: str = "cpu",
+) -> Reference:
     """A Reference from both splits of a data set, at the image size of what will be measured.
 
-    The shipped classifier, trained on MNIST, judges unless another is given.
+    The shipped classifier, trained on MNIST, judges on ``device``, unless another is given, which
+    judges where it is. Warns if the judge misreads more than a fifth of the test images.
     """
-    classifier = classifier or load_classifier()
+    classifier = classifier or load_classifier(choose_device(device))
+    place = next(classifier.parameters()).device
+    train, test = train.to(place), test.to(place)
     train_features, _ = read_digits(classifier, train.images)
     test_features, test_scores = read_digits(classifier, test.images)
+    test_read = test_scores.argmax(1).cpu()
+    share = float((test_read == test.labels.cpu()).float().mean())
+    if share < READ:
+        warnings.warn(
+            f"the judge reads only {share:.0%} of the test images of {test.name} as labelled (it "
+            f"knows {TRAINED_ON}): what it says of images like them means little",
+            stacklevel=2,
+        )
     with fast_float32_products():
         radii = nearest_distances(test_features, K)
-    return Reference(
-        classifier, train, test, train_features, test_features, radii, test_scores.argmax(1)
-    )
+    return Reference(classifier, train, test, train_features, test_features, radii, test_read)
 
 
 def measure(
@@ -205,11 +230,13 @@ def measure(
 
     ``labels`` (N,): the digits asked for, or None if none were; then ``accuracy`` and
     ``confusion`` are None. ``copies`` looks for copied training images too, which takes longest.
+    Both may be on any device.
     """
+    images = images.to(against.test_features.device)
     features, scores = read_digits(against.classifier, images)
-    recognised = scores.argmax(dim=1)
+    recognised = scores.argmax(dim=1).cpu()
     counts = torch.bincount(recognised, minlength=10)
-    table = None if labels is None else confusion(labels, recognised)
+    table = None if labels is None else confusion(labels.cpu(), recognised)
     with fast_float32_products():
         found = {
             "n_images": len(images),

@@ -21,10 +21,10 @@ def fast_float32_products() -> Iterator[None]:
         yield
         return
     before = matmul.fp32_precision
-    matmul.fp32_precision = "bf16"
-    if not _products_are_exact():
-        matmul.fp32_precision = before
     try:
+        matmul.fp32_precision = "bf16"
+        if not _products_are_exact():
+            matmul.fp32_precision = before
         yield
     finally:
         matmul.fp32_precision = before

@@ -133,7 +133,7 @@ class Run:
 def networks_for(config: TrainingConfig) -> tuple[nn.Module, nn.Module]:
     """The configured generator and discriminator, initialised from the configured seed."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+        torch.default_generator.manual_seed(config.seed)
         return networks.build(
             config.model,
             config.latent_dim,

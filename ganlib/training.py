@@ -6,6 +6,7 @@ generator function: it yields after every epoch, so that a caller can draw, save
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,10 @@ def generator_step(
     z: Tensor,
     labels: tuple[Tensor, ...] = (),
 ) -> tuple[Tensor, Tensor]:
-    """Move G one step towards images that D takes for real. D's weights do not change.
+    """Move G one step towards images that D takes for real. D's parameters do not change.
+
+    Nor do its buffers, but under spectral normalisation: there each pass in training mode, this
+    one too, improves the estimate of every weight's largest singular value a little.
 
     ``z``: (N, latent_dim). ``labels``: ``()`` for a GAN, ``(labels,)`` for a CGAN. Returns the
     images that G made, detached (N, C, H, W), and the loss, a detached scalar.
@@ -166,10 +170,10 @@ def train(
     check_batches(len(images), config)
     while players.epoch < config.n_epochs:
         number = players.epoch + 1
-        with torch.random.fork_rng(_devices(images.device)), fast_float32_products():
+        seed = epoch_seed(config.seed, number)
+        with _global_streams(images.device, seed), fast_float32_products():
             # Dropout draws from the global stream, the rest from `rng`; outside, nothing changes.
-            torch.manual_seed(epoch_seed(config.seed, number))
-            rng = torch.Generator(images.device).manual_seed(epoch_seed(config.seed, number))
+            rng = torch.Generator(images.device).manual_seed(seed)
             losses = _train_epoch(players, images, labels, config, rng, on_iteration)
         _check_finite(players, losses, number)
         players.epoch = number
@@ -269,6 +273,22 @@ def _train_epoch(
     return torch.stack(log).cpu()
 
 
-def _devices(device: torch.device) -> list[torch.device]:
-    """The accelerators whose global random state an epoch borrows."""
-    return [device] if device.type == "cuda" else []
+@contextmanager
+def _global_streams(device: torch.device, seed: int) -> Iterator[None]:
+    """Start the CPU's global stream and ``device``'s from ``seed``; no other one is touched.
+
+    Both go on afterwards as if nothing had been.
+    """
+    accelerator = {"cuda": torch.cuda, "mps": torch.mps}.get(device.type)
+    on_it = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+    with torch.random.fork_rng(devices=[]), on_it:
+        torch.default_generator.manual_seed(seed)
+        if accelerator is None:
+            yield
+            return
+        before = accelerator.get_rng_state()
+        accelerator.manual_seed(seed)
+        try:
+            yield
+        finally:
+            accelerator.set_rng_state(before)

@@ -1,14 +1,15 @@
 """The grid of chapter 4, one small cell from training to the results file, and what ships."""
 
 import json
+import threading
 from dataclasses import replace
 
 import pytest
-import torch
 
-from ganlib import data, experiment, judging, metrics, runs
+from ganlib import classifier, data, experiment, judging, metrics, runs
 from ganlib.configuration import TrainingConfig
 from ganlib.experiment import Cell, add_result, cells, read_results, rounded
+from ganlib.files import locked
 from ganlib.runs import RunError
 
 CELL = Cell("label", "mse", 1e-5, "swapped", 2)
@@ -72,13 +73,14 @@ def test_a_cell_is_trained_measured_and_kept(small_experiment, against, tmp_path
 
     results = experiment.new_results(against, CELL.epochs)
     assert list(results["floor_by_count"]) == ["100", "300"]
-    add_result(results, found, run, path)
-    add_result(results, found, run, path)  # again: replaced, not doubled
+    last = run.folder / "samples" / "epoch_0002.png"
+    results = add_result(results, found, last.read_bytes(), path)
+    add_result(results, found, last.read_bytes(), path)  # again: replaced, not doubled
     stored = read_results(path)
     assert [one["name"] for one in stored["runs"]] == [CELL.name]
     assert stored["runs"][0]["metrics"] == rounded(found["metrics"])
     sheet = path.with_suffix("") / f"{CELL.name}.png"
-    assert sheet.read_bytes() == (run.folder / "samples" / "epoch_0002.png").read_bytes()
+    assert sheet.read_bytes() == last.read_bytes()
 
 
 def test_a_finished_cell_is_measured_again_without_training(small_experiment, against, tmp_path):
@@ -125,7 +127,39 @@ def test_results_of_another_protocol_are_refused(tmp_path):
     parts = {"protocol": {"n_epochs": 1}, "floor": {}, "floor_by_count": {}, "runs": []}
     (tmp_path / "old.json").write_text(json.dumps(parts))
     with pytest.raises(RunError, match="another protocol"):
-        judging.opened_results(tmp_path / "old.json", experiment.EPOCHS)
+        judging.opened_results(tmp_path / "old.json", CELL)
+
+
+def test_results_that_another_process_added_meanwhile_are_kept(against, tmp_path, small_experiment):
+    path, mine = tmp_path / "experiment.json", experiment.new_results(against, (1, 2))
+    add_result(mine, {"name": "theirs"}, b"a sheet", path)
+    with locked(path.with_suffix("")):  # they are at it again, and soon done
+        adding = threading.Thread(target=add_result, args=(mine, {"name": "mine"}, b"", path))
+        adding.start()
+        adding.join(timeout=0.3)
+        assert adding.is_alive()
+    adding.join(timeout=30)
+    assert [one["name"] for one in read_results(path)["runs"]] == ["mine", "theirs"]
+
+
+def test_the_results_of_two_judges_do_not_mix(against, tmp_path, monkeypatch, small_experiment):
+    """Files that name no judge are older, and of the judge that ships."""
+    shipped = experiment.RESULTS.read_bytes()
+    assert "classifier" not in json.loads(shipped)["protocol"]
+    assert experiment.FIRST_JUDGE == classifier.digest()
+    path, first = tmp_path / "experiment.json", experiment.new_results(against, CELL.epochs)
+    add_result(first, {"name": "one"}, b"", path)
+    monkeypatch.setattr(classifier, "SHIPPED", tmp_path / "another.safetensors")
+    with pytest.raises(RunError, match="record classifier"):
+        judging.opened_results(path, CELL)
+    classifier.save_classifier(against.classifier)
+    (tmp_path / "old.json").write_bytes(shipped)
+    for made in (path, tmp_path / "old.json"):
+        with pytest.raises(RunError, match=f"classifier {experiment.FIRST_JUDGE}, not"):
+            judging.opened_results(made, CELL)
+    with pytest.raises(RunError, match="another protocol"):
+        add_result(experiment.new_results(against, CELL.epochs), {"name": "two"}, b"", path)
+    assert len(read_results(path)["runs"]) == 1
 
 
 def test_the_shipped_results_are_of_this_grid_and_each_has_its_sheet():
@@ -142,30 +176,3 @@ def test_the_shipped_results_are_of_this_grid_and_each_has_its_sheet():
         for found in one["metrics"].values():
             assert sum(found["class_counts"]) == found["n_images"] == metrics.N_IMAGES
             assert (found["accuracy"] is None) == (cell.conditioning == "none")
-
-
-@pytest.mark.parametrize("n_workers", [1, 2])
-@pytest.mark.slow
-def test_workers_share_the_cells(small_experiment, monkeypatch, tmp_path, against, n_workers):
-    """With two, real processes would not see the small protocol: a thread plays the pool. One
-    thread, since the switch of `fast_float32_products` is the whole process's."""
-    from multiprocessing.pool import ThreadPool
-
-    class Threads:
-        def get_context(self, method):
-            def pool(n_workers, *opened):
-                assert n_workers == 2
-                return ThreadPool(1, *opened)
-
-            return type("Context", (), {"Pool": staticmethod(pool)})
-
-        TimeoutError = judging.multiprocessing.TimeoutError
-
-    monkeypatch.setattr(judging.torch, "set_num_threads", lambda n: None)
-    monkeypatch.setattr(judging, "multiprocessing", Threads())
-    monkeypatch.setattr(judging, "shared_reference", lambda: against)
-    grid = [CELL, replace(CELL, seed=3), replace(CELL, discriminator="own")]
-    looked = []
-    found = list(judging.run_cells(grid, tmp_path, "cpu", n_workers, lambda: looked.append(1)))
-    assert {one["name"] for one in found} == {cell.name for cell in grid}
-    assert all(torch.isfinite(torch.tensor(one["metrics"]["2"]["frechet"])) for one in found)

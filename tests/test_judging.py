@@ -1,6 +1,8 @@
 """The commands behind the claims: record, evaluate and experiment, on tiny runs."""
 
 import json
+import socket
+import sys
 from dataclasses import replace
 
 import pytest
@@ -19,8 +21,11 @@ from ganlib import (
     metrics,
     recording,
     runs,
+    workers,
 )
 from ganlib.cli import main
+from ganlib.files import locked
+from ganlib.training import TrainingDiverged
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def here(tmp_path, monkeypatch, judge):
     monkeypatch.setattr(classifier, "SHIPPED", tmp_path / "recorded" / "classifier.safetensors")
     monkeypatch.setattr(experiment, "RESULTS", tmp_path / "recorded" / "experiment.json")
     monkeypatch.setattr(classifier, "TRAINED_ON", "digits")
-    monkeypatch.setattr(metrics, "load_classifier", lambda: judge)
+    monkeypatch.setattr(metrics, "load_classifier", lambda *_: judge)
     monkeypatch.setattr(metrics, "N_IMAGES", 200)
     return tmp_path
 
@@ -53,7 +58,10 @@ def recipes(monkeypatch):
 
 def test_record_trains_packs_measures_and_skips(here, recipes, monkeypatch, capsys, judge):
     monkeypatch.setattr(judging, "record_classifier", lambda device: print("the judge"))
+    asked = []
+    monkeypatch.setattr(metrics, "load_classifier", lambda *on: asked.append(on) or judge)
     assert main(["record", "one", "--device", "cpu"]) == 0
+    assert asked == [(torch.device("cpu"),)]  # the judge is where the training was
     assert runs.recorded_names() == ["one"]
     assert "the judge" not in capsys.readouterr().out
     assert main(["record", "--device", "cpu"]) == 0
@@ -159,7 +167,9 @@ def test_what_evaluate_refuses(here, digits, capsys, arguments, words):
 def small_grid(here, small_experiment, monkeypatch, judge):
     """A grid of two epochs on small digits."""
     pair = [data.load("digits", split, 8, size=100) for split in data.SPLITS]
-    monkeypatch.setattr(judging, "shared_reference", lambda: metrics.reference(*pair, judge))
+    against = metrics.reference(*pair, judge)
+    monkeypatch.setattr(workers, "shared_reference", lambda *_: against)
+    classifier.save_classifier(judge)  # whose digest the results name
 
 
 def test_an_experiment_grows_by_a_seed_and_repeats_nothing(small_grid, here, capsys):
@@ -218,10 +228,53 @@ def test_ctrl_c_keeps_finished_cells(small_grid, monkeypatch, capsys):
     assert len(experiment.read_results(experiment.RESULTS)["runs"]) == 2
 
 
+def test_a_cell_that_fails_is_told_and_leaves_the_others(small_grid, monkeypatch, capsys):
+    own = experiment.run_cell
+
+    def diverges_once(cell, *arguments):
+        if cell.name == "none-mse-eps1e-05-seed0":
+            raise TrainingDiverged("a loss stopped being a number in epoch 1:\nagain")
+        return own(cell, *arguments)
+
+    monkeypatch.setattr(experiment, "run_cell", diverges_once)
+    command = ["experiment", "--device", "cpu", "--workers", "1", "--seeds", "1"]
+    command += ["--least-squares-seeds", "0"]
+    assert main(command) == 1
+    told, ended = capsys.readouterr().err.splitlines()
+    assert told.startswith("ganlib: none-mse-eps1e-05-seed0: TrainingDiverged: a loss")
+    assert ended == "ganlib: 1 of 10 cells failed; the same command tries them again"
+    assert len(experiment.read_results(experiment.RESULTS)["runs"]) == 9
+    monkeypatch.setattr(experiment, "run_cell", own)
+    assert main(command) == 0
+    assert len(experiment.read_results(experiment.RESULTS)["runs"]) == 10
+
+
+def test_a_second_experiment_in_one_workspace_is_refused(small_grid, here, capsys):
+    with locked(here / "runs" / "experiment"):
+        refused(capsys, ["experiment", "--device", "cpu", "--workers", "1"], "another process")
+    assert not experiment.RESULTS.exists()
+
+
+def test_a_cluster_that_is_not_there_is_told_soon(small_grid, here, monkeypatch, capsys):
+    monkeypatch.setattr(workers, "CONNECT", 1)
+    with socket.socket() as closed:  # taken, but nobody listens
+        closed.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{closed.getsockname()[1]}"
+        refused(capsys, ["experiment", "--scheduler", address], "no Dask scheduler", address)
+    refused(capsys, ["experiment", "--scheduler", "no scheme://:x"], "no Dask scheduler")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    refused(capsys, ["experiment", "--scheduler", address], "ganlib[cluster]", "pip install")
+    assert not (here / "runs").exists()
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
         ("--seeds 0", ["at least 1"]),
+        ("--chapter 2 --least-squares-seeds 1", ["--least-squares-seeds", "--chapter 4"]),
+        ("--chapter 5 --least-squares-seeds 2", ["--least-squares-seeds", "--chapter 4"]),
+        ("--scheduler tcp://127.0.0.1:9 --workers 2", ["--workers", "this machine"]),
+        ("--scheduler tcp://127.0.0.1:9 --device abacus", ["abacus"]),
         ("--seeds two", ["whole number"]),
         ("--chapter 3", ["--chapter", "2", "4", "5"]),
         ("--chapter 2 --seeds 0", ["at least 1"]),

@@ -160,6 +160,15 @@ def test_confusion_has_a_row_for_each_request():
 # --- Everything together -------------------------------------------------------------------------
 
 
+def test_a_judge_warns_of_images_that_it_cannot_read(judge, recwarn):
+    """The shipped one reads about a quarter of scikit-learn's digits, which fill their frame."""
+    pair = [data.load("digits", split, img_size=16) for split in data.SPLITS]
+    metrics.reference(*pair, judge)
+    assert not recwarn
+    with pytest.warns(UserWarning, match=r"reads only \d\d% of the test images of digits"):
+        metrics.reference(*pair)
+
+
 def test_real_images_score_well_and_are_not_copies(against):
     found = metrics.floor(against, n_images=1000)
     assert found["n_images"] == 1000 and found["classes"] == 10

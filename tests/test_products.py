@@ -33,6 +33,17 @@ def test_the_product_setting_is_put_back(before):
 
 
 @needs_switch
+def test_ctrl_c_during_the_test_product_puts_the_setting_back(monkeypatch, before):
+    def pressed():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(products, "_products_are_exact", pressed)
+    with pytest.raises(KeyboardInterrupt), products.fast_float32_products():
+        pass
+    assert matmul.fp32_precision == before
+
+
+@needs_switch
 @pytest.mark.parametrize("exact", [True, False])
 def test_the_switch_is_thrown_only_if_products_stay_exact(monkeypatch, exact, before):
     monkeypatch.setattr(products, "_products_are_exact", lambda: exact)

@@ -8,7 +8,7 @@ import torch
 from conftest import copies, same_tensors
 from torch import nn
 
-from ganlib import training
+from ganlib import networks, training
 from ganlib.configuration import TrainingConfig, choose_device, config_fields
 from ganlib.data import batches
 from ganlib.losses import LOSSES
@@ -214,6 +214,29 @@ def one_batch(model: str, n: int = 8):
     z = torch.randn(n, 4, generator=rng)
     labels = (torch.arange(n) % 10,) if model == "cgan" else ()
     return z, torch.rand(n, 1, 4, 4, generator=rng) * 2 - 1, labels
+
+
+@pytest.mark.parametrize("model", networks.MODELS)
+def test_a_step_of_one_player_leaves_the_other_bit_identical(model):
+    """Of every model; but under spectral normalisation any pass moves D's running vectors."""
+    generator, discriminator = networks.build(model, latent_dim=4)
+    optimizers = [torch.optim.Adam(net.parameters()) for net in (generator, discriminator)]
+    rng = torch.Generator().manual_seed(1)
+    z, real = torch.randn(8, 4, generator=rng), torch.rand(8, 1, 32, 32, generator=rng) * 2 - 1
+    labels = (torch.arange(8),) if networks.family(model).conditional else ()
+    before_d = copies(discriminator)
+    step = generator, discriminator, optimizers[0], LOSSES["bce"], z, labels
+    fake, _ = generator_step(*step)
+    after, parameters = copies(discriminator), dict(discriminator.named_parameters())
+    moved = {name for name in after if not torch.equal(after[name], before_d[name])}
+    assert not moved & parameters.keys()
+    assert bool(moved) == ("spectral" in model)
+    assert all(name.endswith(("._u", "._v")) for name in moved), moved
+
+    before_g, before_d = copies(generator), after
+    discriminator_step(discriminator, optimizers[1], LOSSES["bce"], real, fake, labels, labels)
+    assert same_tensors(generator.state_dict(), before_g)
+    assert not same_tensors(discriminator.state_dict(), before_d)
 
 
 @both_models

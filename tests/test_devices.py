@@ -1,0 +1,113 @@
+"""What a GPU would show, on any machine: tensors that say they are on one, and hold no numbers.
+
+PyTorch works out shapes and devices of such tensors, and refuses to mix devices as a GPU would.
+"""
+
+import pytest
+import torch
+from conftest import tiny_config
+from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ganlib import anatomy, classifier, data, densities, losses, metrics, networks, sampling
+from ganlib.runs import networks_for
+from ganlib.training import average_step, start, train
+
+aten = torch.ops.aten
+pytestmark = pytest.mark.filterwarnings("ignore:cov()", "ignore:the judge reads")
+
+
+class Pretend(TorchDispatchMode):
+    """Every number read is 1, all that is compared equal; as many bins as asked for."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is aten._local_scalar_dense.default:
+            return 1.0 if args[0].dtype.is_floating_point else 1
+        if func is aten.equal.default:
+            return True
+        if func is aten.bincount.default:
+            counted = torch.ones_like(args[0])  # weights and numbers must be on one device
+            return counted.new_ones((kwargs or {}).get("minlength", args[-1]))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    monkeypatch.setattr("ganlib.products._products_are_exact", lambda: False)
+    with FakeTensorMode(), Pretend():
+        yield
+
+
+def test_mixed_devices_are_noticed_at_all(pretended):
+    with pytest.raises(RuntimeError, match="same device"):
+        torch.ones(3, device="cuda") + torch.ones(3)
+
+
+@pytest.mark.parametrize("model", networks.MODELS)
+def test_every_model_works_and_draws_on_the_device_that_it_is_on(pretended, model):
+    n, conditional = 8, networks.family(model).conditional
+    with torch.device("cuda"):
+        generator, discriminator = networks.build(model, latent_dim=8)
+        average, _ = networks.build(model, latent_dim=8)
+    z = torch.randn(n, 8, device="cuda")
+    labels = (torch.arange(n, device="cuda"),) if conditional else ()
+    fake = generator(z, *labels)
+    scores = discriminator(fake, *labels)
+    assert fake.device.type == scores.device.type == "cuda"
+    for loss in losses.LOSSES.values():
+        for part in (loss.generator, loss.real, loss.fake):
+            assert part(scores).device.type == "cuda"
+    average_step(average, generator, 0.9, 1)
+    config = tiny_config(model, img_size=32)
+    images, _ = sampling.draw(generator, config, 20, seed=0)
+    assert images.shape == (20, 1, 32, 32) and images.device.type == "cpu"
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_judge_and_all_measures_work_where_the_judge_is(pretended, monkeypatch, labelled):
+    """Images and labels come from the CPU, as `draw` gives them."""
+    monkeypatch.setattr(metrics, "N_COPIES", 20)
+    with torch.device("cuda"):
+        judge = classifier.Classifier().eval()
+    pair = [
+        data.DigitImages(torch.zeros(300, 1, 16, 16), torch.zeros(300).long(), "digits", split)
+        for split in data.SPLITS
+    ]
+    against = metrics.reference(*pair, judge)
+    assert against.train.images.device.type == against.radii.device.type == "cuda"
+    labels = torch.zeros(200).long() if labelled else None
+    found = metrics.measure(torch.zeros(200, 1, 16, 16), labels, against)
+    assert {"frechet", "coverage", "memorised_pixels", "memorised_features"} <= found.keys()
+    assert metrics.floor(against, 100)["n_images"] == 100
+    assert classifier.accuracy(judge, pair[0]) == 1
+
+
+# --- Global random streams -----------------------------------------------------------------------
+
+
+def drawn_by_train() -> None:
+    config = tiny_config(n_epochs=1)
+    players = start(*networks_for(config), config, False)
+    next(train(players, torch.zeros(70, 1, 8, 8), torch.zeros(70), config))
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda: networks_for(tiny_config()),
+        lambda: classifier.train_classifier(data.load("digits", "train", 32, size=70), 1),
+        lambda: densities.train_discriminator(
+            ([0.0], 1.0), ([1.0], 1.0), losses.LOSSES["bce"], n_steps=1
+        ),
+        anatomy.checkerboards,
+        drawn_by_train,
+    ],
+    ids=["networks", "classifier", "densities", "anatomy", "training"],
+)
+def test_work_on_the_cpu_leaves_an_accelerators_stream_alone(monkeypatch, work):
+    """`torch.manual_seed` would start it afresh, and nothing would give it back."""
+    touched = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", touched.append)
+    monkeypatch.setattr(torch.mps, "manual_seed", touched.append)
+    work()
+    assert not touched
