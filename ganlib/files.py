@@ -11,11 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 from torch import Tensor
 
+from ganlib.errors import RunError
+
 LOCK = ".ganlib-lock"  # in a folder that is written into; gone when that ends
-
-
-class RunError(RuntimeError):
-    """A run's folder is missing, damaged, of another version, or in the way."""
 
 
 @contextlib.contextmanager
