@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import child_environment, same_tensors, tiny_config
+from conftest import Deadly, Killed, child_environment, same_tensors, tiny_config
 from safetensors.torch import load_file, save_file
 
 from ganlib import data, runs
 from ganlib.data import DigitImages
-from ganlib.runs import RunError, read_run, train_run, write_whole
+from ganlib.files import PARTIAL, digest, own_files
+from ganlib.manifest import FORMAT
+from ganlib.runs import RunError, read_run, train_run
 from ganlib.sampling import fixed_z, generate, to_sheet
 from ganlib.training import LOGGED, TrainingDiverged
 
@@ -35,13 +37,6 @@ def contents(folder: Path) -> dict[str, object]:
         if path.name == "config.json":
             found[name] = json.loads(found[name])
             del found[name]["made"]["seconds"]
-        if path.name == "checkpoint.safetensors":
-            tensors = load_file(path)
-            del tensors["seconds"]
-            found[name] = {
-                key: (value.dtype, value.shape, value.numpy().tobytes())
-                for key, value in tensors.items()
-            }
     return found
 
 
@@ -55,6 +50,25 @@ def finish(folder: Path, config, digits, **options) -> None:
 def copy(finished, tmp_path) -> Path:
     """A copy of a finished run, free to be damaged."""
     return Path(shutil.copytree(finished.folder, tmp_path / finished.name))
+
+
+def sign(folder: Path) -> None:
+    """Put the digests of the files as they are now into config.json: damage that it vouches for."""
+    path = folder / "config.json"
+    stored = json.loads(path.read_text())
+    found = {name: digest((folder / name).read_bytes()) for name in own_files(folder)}
+    path.write_text(json.dumps(stored | {"files": found}))
+
+
+def first_format(folder: Path) -> None:
+    """Make the run one that an earlier ganlib wrote."""
+    path = folder / "config.json"
+    stored = json.loads(path.read_text()) | {"format": 1}
+    del stored["files"], stored["images"]
+    path.write_text(json.dumps(stored))
+    path = folder / "checkpoint.safetensors"
+    tensors = {key: value for key, value in load_file(path).items() if "moved" not in key}
+    save_file(tensors | {"seconds": torch.tensor(1.5, dtype=torch.float64)}, path)
 
 
 # --- A finished run ------------------------------------------------------------------------------
@@ -179,12 +193,14 @@ def test_a_checkpoint_without_its_average_is_refused(tmp_path, digits):
     path = tmp_path / "checkpoint.safetensors"
     kept = {key: value for key, value in load_file(path).items() if "average" not in key}
     save_file(kept, path)
+    sign(tmp_path)
     with pytest.raises(RunError):
         next(train_run(tmp_path, config, digits, resume=True))
 
 
 def test_a_run_from_before_the_extras_is_read_and_gone_on_with(copy, tmp_path, digits):
     """Its config.json does not name them, and its checkpoint holds no average."""
+    first_format(copy)
     path = copy / "config.json"
     stored = json.loads(path.read_text())
     for name in ("d_lr", "ema"):
@@ -197,41 +213,40 @@ def test_a_run_from_before_the_extras_is_read_and_gone_on_with(copy, tmp_path, d
     assert contents(copy) == contents(tmp_path / "whole")
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing in the library may catch it."""
-
-
-def test_killed_around_any_write_and_resumed_equals_uninterrupted(
+def test_killed_at_a_change_of_the_disk_and_resumed_equals_uninterrupted(
     monkeypatch, tmp_path, digits, finished
 ):
-    """A kill just before (gan) or after (cgan) each file is put in its place, one by one."""
-    when = {"gan": "before", "cgan": "after"}[finished.name]
+    """Writes and renamings, every third of them; what is read meanwhile is of one epoch.
+
+    test_files.py has all of them, before, amid and after, without a training.
+    """
+    first, when = {"gan": (0, "amid"), "cgan": (1, "after")}[finished.name]
     expected, config = contents(finished.folder), tiny_config(finished.name)
-    writes = 0
-    for kill_at in itertools.count():
-        folder, count = tmp_path / f"killed{kill_at}", itertools.count()
-
-        def deadly(path, content, count=count, kill_at=kill_at):
-            number = next(count)
-            if number == kill_at and when == "before":
-                raise Killed
-            write_whole(path, content)
-            if number == kill_at:
-                raise Killed
-
+    weights = {
+        epoch: load_file(finished.folder / f"weights/epoch_{epoch:04d}.safetensors")
+        for epoch in (1, 2)
+    }
+    changes = 0
+    for kill_at in itertools.count(first, 3):
+        folder = tmp_path / f"killed{kill_at}"
         with monkeypatch.context() as patch:
-            patch.setattr(runs, "write_whole", deadly)
+            Deadly(patch, kill_at, when)
             try:
                 finish(folder, config, digits)
             except Killed:
-                writes += 1
+                changes += 1
             else:
                 break
+        if (folder / "config.json").exists() and (run := read_run(folder)).epochs_done:
+            kept = run.generator().state_dict()
+            assert same_tensors(kept, weights[run.epochs_done])
+            assert len(run.losses().epoch_ends) == run.epochs_done == run.sample_epochs()[-1]
+            assert run.sheet(run.epochs_done).any()
         finish(folder, config, digits)
-        assert contents(folder) == expected, f"killed {when} write {kill_at}"
+        assert contents(folder) == expected, f"killed {when} change {kill_at}"
         shutil.rmtree(folder)
-    # config.json and a sheet, then six files for each of two epochs
-    assert writes == 14
+    # Each file is written and renamed; all but config.json are put in their place after it.
+    assert changes == (2 + 2 * (3 * 5 + 2) + 3) / 3
 
 
 CHILD = """
@@ -326,13 +341,25 @@ def test_data_that_do_not_fit_are_refused_before_anything_is_written(
 
 
 def test_what_a_killed_writer_left_is_swept_away_on_resuming(copy, digits):
-    partials = [copy / ".checkpoint.safetensors.4711", copy / "samples" / ".epoch_0001.png.12"]
-    for partial in partials:
-        partial.write_bytes(b"half")
-    (copy / ".gitignore").write_text("*")
+    """And nothing of the reader's, whatever it is called."""
+    partials = [copy / f".checkpoint.safetensors{PARTIAL}", copy / f"samples/.0123abcd{PARTIAL}"]
+    theirs = (
+        ".my-notes.2024",
+        ".gitignore",
+        "weights/.x.123",
+        "deeper/.x" + PARTIAL,
+        "a" + PARTIAL,
+    )
+    theirs += ("samples/..1", "samples/epoch_0001.png.12", "samples/.epoch_0001.png.4711")
+    (copy / "deeper").mkdir()
+    (copy / ".backup.1").mkdir()
+    (copy / f".folder{PARTIAL}").mkdir()
+    for path in [*partials, *(copy / name for name in theirs)]:
+        path.write_bytes(b"half")
     list(train_run(copy, tiny_config(copy.name), digits, resume=True))
     assert not any(partial.exists() for partial in partials)
-    assert (copy / ".gitignore").exists()
+    assert all((copy / name).read_bytes() == b"half" for name in theirs)
+    assert (copy / ".backup.1").is_dir() and (copy / f".folder{PARTIAL}").is_dir()
 
 
 @pytest.mark.parametrize("made", [None, {}, {"seconds": "long"}, {"seconds": 1.0}, []])
@@ -447,8 +474,8 @@ def change_config(folder: Path, **changes) -> None:
 
 
 def test_a_run_of_another_version_is_refused(copy):
-    change_config(copy, format=runs.FORMAT + 1)
-    with pytest.raises(RunError, match=f"format {runs.FORMAT + 1}, this ganlib reads format"):
+    change_config(copy, format=FORMAT + 1)
+    with pytest.raises(RunError, match=f"format {FORMAT + 1}, this ganlib reads format"):
         read_run(copy)
 
 
@@ -505,6 +532,7 @@ def test_a_checkpoint_without_all_its_parts_is_refused(copy, digits, prefix):
     path = copy / "checkpoint.safetensors"
     kept = {key: value for key, value in load_file(path).items() if not key.startswith(prefix)}
     save_file(kept, path)
+    sign(copy)
     with pytest.raises(RunError):
         next(train_run(copy, tiny_config(copy.name, n_epochs=3), digits, resume=True))
 
@@ -513,12 +541,14 @@ def test_losses_shorter_than_the_checkpoint_are_refused(copy, digits):
     path = copy / "losses.safetensors"
     stored = load_file(path)
     save_file(stored | {"losses": stored["losses"][:4].clone()}, path)
+    sign(copy)
     with pytest.raises(RunError, match="not those of its checkpoint"):
         next(train_run(copy, tiny_config(copy.name, n_epochs=3), digits, resume=True))
 
 
 def test_losses_that_hold_something_else_are_refused(copy):
     save_file({"weights": torch.zeros(3)}, copy / "losses.safetensors")
+    sign(copy)
     with pytest.raises(RunError, match="does not hold a run's losses"):
         read_run(copy).losses()
 
