@@ -48,6 +48,7 @@ from ganlib.training import LOGGED, Epoch, Players, check_batches, start, train
 
 RECORDED = Path(__file__).parent / "recorded"
 CHECKPOINT = "checkpoint.safetensors"
+GOES_ON = ("n_epochs", "device")  # what may differ when a run goes on
 SAMPLE_EPOCHS = (0, 1, 2, 5, 10, 25, 50, 75, 100, 150, 200)
 
 
@@ -339,11 +340,10 @@ def _train_into(
 
 def _check_same(found: Run, config: TrainingConfig, n_images: int) -> None:
     """Raises RunError if ``found`` cannot go on as ``config`` says, on so many images."""
-    free = ("n_epochs", "device")
     old, new = asdict(found.config), asdict(config)
     if found.images is not None:
         old, new = old | {"images": found.images}, new | {"images": n_images}
-    other = [name for name in old if name not in free and old[name] != new[name]]
+    other = [name for name in old if name not in GOES_ON and old[name] != new[name]]
     if other:
         what = ", ".join(f"{name} {old[name]}, not {new[name]}" for name in other)
         raise RunError(

@@ -68,7 +68,7 @@ MAY_IMPORT = {
     | {"analysis", "gains", "findings"},
     "curves": {"losses", "history", "runs", "plotting", "tables", "densities", "analysis"},
     "widgets": {"configuration", "data", "training", "sampling", "runs", "plotting", "curves"},
-    "export": {"convolutional", "networks", "sampling", "runs"},
+    "export": {"convolutional", "files", "networks", "sampling", "runs"},
     "commands": {"configuration", "data", "networks", "training", "sampling", "runs", "tables"}
     | {"export"},
     "judging": {"configuration", "data", "sampling", "runs", "tables", "commands"}
