@@ -20,9 +20,9 @@ from ganlib.errors import RunError
 LOCK = ".ganlib-lock"  # in a folder that is written into; gone when that ends
 PARTIAL = ".ganlib-partial"  # ends the name of what is not yet in its place
 PLACES = ("samples", "weights")  # the folders in a run's
-_NUMBER = r"_(\d{4}|[1-9]\d{4,6})\."
+_NUMBER = r"_([0-9]{4}|[1-9][0-9]{4,6})\."
 OWN = re.compile(
-    r"(generator|losses|checkpoint)\.safetensors|metrics\.json|samples/iteration_\d{7,}\.png"
+    r"(generator|losses|checkpoint)\.safetensors|metrics\.json|samples/iteration_[0-9]{7,}\.png"
     rf"|samples/epoch{_NUMBER}png|weights/epoch{_NUMBER}safetensors"
 )
 

@@ -108,10 +108,11 @@ def evaluate_command(options: argparse.Namespace) -> int:
         raise Refused(f"--n must be above {metrics.K}, the neighbours looked at, not {options.n}")
     check_drawing(options)
     run = find_run(options.run)
+    generator = run.generator()  # one that cannot be used is refused at the door
     against = reference_for(run)
     # Now, since what follows takes up to a minute.
     print(f"{run}\n{options.n:,} images against {against.test!r}\n", flush=True)
-    images, labels = draw(run.generator(), run.config, options.n, options.seed)
+    images, labels = draw(generator, run.config, options.n, options.seed)
     found = metrics.measure(images, labels if run.conditional else None, against)
     floor = metrics.floor(against, options.n)
     if options.json:

@@ -71,7 +71,8 @@ def pack(run: Run, folder: Path | None = None, against: Reference | None = None)
         new |= {"generator.safetensors": to_bytes(small), "losses.safetensors": to_bytes(history)}
         if against is not None:
             generator.load_state_dict(small)
-            found = measure_run(run, run.kept("weights")[:-1], against, copies=False)
+            earlier = [epoch for epoch in run.kept("weights") if epoch < run.epochs_done]
+            found = measure_run(run, earlier, against, copies=False)
             found[str(run.epochs_done)] = measure_generator(generator, run, against, copies=True)
             new["metrics.json"] = (json.dumps(rounded(found)) + "\n").encode()
         settle(folder)
