@@ -17,6 +17,7 @@ from ganlib.networks import (
     ConditionalGenerator,
     Discriminator,
     Generator,
+    build,
     family,
 )
 from ganlib.training import (
