@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from ganlib import data, networks
 from ganlib.configuration import TrainingConfig, choose_device
+from ganlib.errors import Refused
 from ganlib.export import export
 from ganlib.runs import (
     RECORDED,
@@ -36,8 +37,9 @@ from ganlib.tables import aligned
 from ganlib.training import TrainingDiverged
 
 # What may go wrong without a bug: told in one line. Anything else shows its traceback.
-EXPECTED = (ValueError, RunError, data.DataUnavailable, TrainingDiverged, PermissionError)
+EXPECTED = (Refused, RunError, data.DataUnavailable, TrainingDiverged, PermissionError)
 
+UNCHECKED = "unchecked, since an earlier ganlib kept no SHA-256 of its files"
 WORKSPACE = Path("runs")  # where own runs go, unless said otherwise
 MOST_IMAGES = 100_000  # drawn at once: 0.4 GB
 # The paper trains each model with its own loss. For those that its section 4.2 proposes it names
@@ -79,7 +81,6 @@ def follow(folder: Path, config: TrainingConfig, resume: bool, again: str) -> bo
     done = read_run(folder).epochs_done if resume else 0
     iterations = math.ceil(math.ceil(len(dataset) / config.batch_size) / config.d_steps)
     started, first = time.monotonic(), done
-    before = None if (folder / "config.json").exists() else written(folder)
     with tqdm(
         total=max(config.n_epochs, done) * iterations,
         initial=done * iterations,
@@ -106,35 +107,11 @@ def follow(folder: Path, config: TrainingConfig, resume: bool, again: str) -> bo
                     print(f"{where}: {how}, about {left} left", flush=True)
         except KeyboardInterrupt:
             bar.close()
-            print(
-                f"ganlib: stopped; {done} finished epochs are kept, go on with: {again}",
-                file=sys.stderr,
-            )
+            kept = f"{done} finished epochs are kept, go on with: {again}"
+            kept = kept if done else "no epoch was finished, and nothing is kept"
+            print(f"ganlib: stopped; {kept}", file=sys.stderr)
             return False
-        except EXPECTED:
-            if before is not None and done == 0:
-                discard(folder, before)
-            raise
     return True
-
-
-def written(folder: Path) -> set[Path]:
-    """What is there of all that a run writes before its first epoch is done."""
-    sheets = (folder / "samples").glob("*.png")
-    found = {folder, folder / "config.json", folder / "samples", *sheets}
-    return {path for path in found if path.exists()}
-
-
-def discard(folder: Path, before: set[Path]) -> None:
-    """Remove what a run wrote that failed before its first epoch was done, and nothing else.
-
-    ``before``: what `written` found beforehand, which stays.
-    """
-    for path in sorted(written(folder) - before, reverse=True):  # what is in a folder comes first
-        if not path.is_dir():
-            path.unlink()
-        elif not any(path.iterdir()):
-            path.rmdir()
 
 
 # --- sample --------------------------------------------------------------------------------------
@@ -143,12 +120,12 @@ def discard(folder: Path, before: set[Path]) -> None:
 def sample_command(options: argparse.Namespace) -> int:
     out = Path(options.out)
     if out.suffix.lower() not in (".npz", ".png"):
-        raise ValueError(f"--out must end in .npz or .png, not {options.out!r}")
+        raise Refused(f"--out must end in .npz or .png, not {options.out!r}")
     if options.n < 1:
-        raise ValueError(f"--n must be at least 1, not {options.n}")
+        raise Refused(f"--n must be at least 1, not {options.n}")
     check_drawing(options)
     if options.digit is not None and not 0 <= options.digit <= 9:
-        raise ValueError(f"--digit must be 0 to 9, not {options.digit}")
+        raise Refused(f"--digit must be 0 to 9, not {options.digit}")
     run = find_run(options.run)
     images, labels = sample(run, options.n, options.seed, options.digit)
     if out.suffix.lower() == ".png":
@@ -163,11 +140,11 @@ def sample_command(options: argparse.Namespace) -> int:
 
 
 def check_drawing(options: argparse.Namespace) -> None:
-    """Raises ValueError for a --seed that PyTorch would not take, or too large an --n."""
+    """Raises Refused for a --seed that PyTorch would not take, or too large an --n."""
     if not 0 <= options.seed < 2**63:
-        raise ValueError(f"--seed must be at least 0 and below 2**63, not {options.seed}")
+        raise Refused(f"--seed must be at least 0 and below 2**63, not {options.seed}")
     if options.n > MOST_IMAGES:
-        raise ValueError(f"--n must be at most {MOST_IMAGES:,}, not {options.n:,}")
+        raise Refused(f"--n must be at most {MOST_IMAGES:,}, not {options.n:,}")
 
 
 def sample(
@@ -176,10 +153,10 @@ def sample(
     """``n`` images by the run's generator, (n, 1, H, W) float32 in [-1, 1], and their labels (n,).
 
     A conditional run draws ``digit``, or 0 to 9 in turn; for any other run the labels are -1.
-    Raises ValueError if a digit is asked of an unconditional run.
+    Raises Refused if a digit is asked of an unconditional run.
     """
     if digit is not None and not run.conditional:
-        raise ValueError(
+        raise Refused(
             f"{run.name} is a {networks.family(run.config.model).title} that knows no labels: "
             "leave --digit out, or sample a conditional run"
         )
@@ -200,20 +177,24 @@ def nearly_square(images: torch.Tensor) -> np.ndarray:
 def list_command(options: argparse.Namespace) -> int:
     folder = Path(options.folder)
     if not folder.is_dir() and folder != WORKSPACE:
-        raise ValueError(f"{folder} is no folder: name one that holds runs")
+        raise Refused(f"{folder} is no folder: name one that holds runs")
     named = [(name, RECORDED / name) for name in recorded_names()]
     named += [(str(path.parent), path.parent) for path in sorted(folder.glob("*/config.json"))]
     rows = [("run", "model", "loss", "bn_eps", "data set", "epochs", "time", "device")]
-    damaged = []
+    damaged, unchecked = [], []
     for name, path in named:
         try:
-            rows.append(table_row(name, read_run(path)))
+            run = read_run(path)
+            rows.append(table_row(name, run))
+            unchecked += [name] if run.files is None else []
         except RunError as error:
             damaged.append(str(error))
     if len(rows) > 1:
         print(aligned(rows))
     elif not damaged:
         print("no runs yet: python -m ganlib train gan makes one")
+    if unchecked:
+        print(f"{UNCHECKED}: {', '.join(unchecked)}")
     for line in damaged:
         print(f"not listed: {line}")
     return 0
@@ -228,7 +209,7 @@ def table_row(name: str, run: Run) -> tuple[str, ...]:
 
 def show_command(options: argparse.Namespace) -> int:
     run = find_run(options.run)
-    generator, discriminator = (networks.n_parameters(n) for n in networks_for(run.config))
+    generator, discriminator = networks_for(run.config)
     size = sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file())
     made = run.made
     took = f"{duration(made['seconds'])} on {made['device']}, torch {made['torch']}"
@@ -237,7 +218,7 @@ def show_command(options: argparse.Namespace) -> int:
         ("trained", f"{run.epochs_done} of {run.config.n_epochs} epochs, {took}"),
     ]
     if run.epochs_done:
-        losses = run.losses()
+        generator, losses = run.generator(), run.losses()
         for label, column in (("G loss", "g_loss"), ("D loss", "d_loss")):
             low, high = losses.range(column)
             rows.append(
@@ -247,9 +228,10 @@ def show_command(options: argparse.Namespace) -> int:
                 )
             )
     rows += [
-        ("generator", f"{generator:,} parameters"),
-        ("discriminator", f"{discriminator:,} parameters"),
+        ("generator", f"{networks.n_parameters(generator):,} parameters"),
+        ("discriminator", f"{networks.n_parameters(discriminator):,} parameters"),
         ("folder", f"{size:,} bytes"),
+        ("files", UNCHECKED if run.files is None else f"{len(run.files)}, SHA-256 known"),
         ("samples of", "epochs " + ", ".join(map(str, run.sample_epochs()))),
     ]
     print(aligned(rows))
@@ -270,7 +252,12 @@ def duration(seconds: float) -> str:
 
 
 def export_command(options: argparse.Namespace) -> int:
-    for run in [find_run(name) for name in options.runs]:  # all are there before one is written
+    runs: dict[str, Run] = {}  # all are found, and told apart, before one is written
+    for run in map(find_run, options.runs):
+        other = runs.setdefault(run.name.casefold(), run)
+        if other.folder.resolve() != run.folder.resolve():
+            raise Refused(f"{other.folder} and {run.folder} have the same name: rename one")
+    for run in runs.values():
         described = export(run, Path(options.out))
         size = described.with_suffix(".bin").stat().st_size
         print(f"{described}: the generator of {run.name}, {size:,} bytes of weights")

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ganlib.errors import Refused
+
 FOLDER_VARIABLE = "GANLIB_DATA"
 
 _DIGITS = tuple("0123456789")
@@ -173,15 +175,15 @@ def load(
     marked as the stand-in that they are, in place of raising; and if there are fewer images than
     ``size``, return all of them.
 
-    Raises ValueError for an unknown name or split or a size out of range, DataUnavailable if the
+    Raises Refused for an unknown name or split or a size out of range, DataUnavailable if the
     data set is not here and cannot be downloaded.
     """
     if name not in DATASETS:
-        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(DATASETS)}")
+        raise Refused(f"unknown data set {name!r}: choose one of {', '.join(DATASETS)}")
     if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}: choose train or test")
+        raise Refused(f"unknown split {split!r}: choose train or test")
     if img_size < 4:
-        raise ValueError(f"img_size must be at least 4 pixels, not {img_size}")
+        raise Refused(f"img_size must be at least 4 pixels, not {img_size}")
     train, replaces = split == "train", ""
     if name != "digits":
         try:
@@ -196,11 +198,9 @@ def load(
         pixels, labels = _sklearn_pixels(train)
     if size is not None:
         if size < 1:
-            raise ValueError(f"the number of images must be at least 1, not {size}")
+            raise Refused(f"the number of images must be at least 1, not {size}")
         if size > len(pixels) and not fallback:
-            raise ValueError(
-                f"{name} has {len(pixels):,} images in its {split} split, not {size:,}"
-            )
+            raise Refused(f"{name} has {len(pixels):,} images in its {split} split, not {size:,}")
         pixels, labels = pixels[:size], labels[:size]
     images = resize(scale(pixels).unsqueeze(1), img_size)
     return DigitImages(images.to(device), labels.long().to(device), name, split, replaces)

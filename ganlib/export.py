@@ -22,6 +22,7 @@ The recorded runs hold their matrices in half precision already, and those go ov
 import json
 import zlib
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -31,7 +32,9 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from ganlib import networks
 from ganlib.convolutional import UpConv2d
-from ganlib.runs import Run, RunError, write_whole
+from ganlib.errors import Refused
+from ganlib.files import digest, locked, read_json, write_whole
+from ganlib.runs import GOES_ON, Run, RunError
 from ganlib.sampling import generate
 
 FORMAT = 1  # of the files; raised whenever an older page would misread them
@@ -59,7 +62,7 @@ def layers_of(generator: nn.Module, latent_dim: int, n_classes: int = 0) -> list
     """The layers that the generator's forward goes through, in order.
 
     With ``n_classes`` above 0 it is called with z (N, latent_dim) and labels (N,), else with z.
-    Raises ValueError, naming the part, if the format has no layer for it.
+    Raises Refused, naming the part, if the format has no layer for it.
     """
     generator = deepcopy(generator).eval()
     graph = _Tracer().trace(generator)
@@ -82,7 +85,7 @@ def layers_of(generator: nn.Module, latent_dim: int, n_classes: int = 0) -> list
         elif x in taken and not set(taken) - {x, *labels}:
             layers += _translate(node, part, _shape(x), n_classes if len(taken) > 1 else 0)
         else:
-            raise ValueError(f"cannot export {node.name}: it takes not what the layer before made")
+            raise Refused(f"cannot export {node.name}: it takes not what the layer before made")
         x = node
     return layers
 
@@ -105,7 +108,7 @@ def _translate(node: fx.Node, part, taken: tuple[int, ...], n_classes: int) -> l
     if isinstance(part, nn.Conv2d):
         form = (part.kernel_size, part.stride, part.padding, part.dilation, part.groups)
         if form != ((3, 3), (1, 1), (1, 1), (1, 1), 1) or part.padding_mode != "zeros":
-            raise ValueError(f"{part} is not a 3 x 3 convolution of stride 1 and padding 1")
+            raise Refused(f"{part} is not a 3 x 3 convolution of stride 1 and padding 1")
         convolution = {"kind": "conv3x3", "weight": part.weight, "bias": _bias(part)}
         if not isinstance(part, UpConv2d):
             return [convolution]
@@ -125,13 +128,13 @@ def _translate(node: fx.Node, part, taken: tuple[int, ...], n_classes: int) -> l
         _check_doubles(part, taken, made)
         return [{"kind": "upsample2"}]
     name = type(part).__name__ if isinstance(part, nn.Module) else getattr(part, "__name__", part)
-    raise ValueError(f"cannot export {name}: the format has no such layer")
+    raise Refused(f"cannot export {name}: the format has no such layer")
 
 
 def _check_doubles(part: nn.Module, taken: tuple[int, ...], made: tuple[int, ...]) -> None:
     nearest = getattr(part, "mode", "nearest") == "nearest"
     if not nearest or made[1:] != tuple(2 * side for side in taken[1:]):
-        raise ValueError(f"{part} is not the nearest up-sampling by 2")
+        raise Refused(f"{part} is not the nearest up-sampling by 2")
 
 
 def _bias(module: nn.Linear | nn.Conv2d) -> Tensor:
@@ -195,9 +198,12 @@ def play(layers: list[Layer], z: Tensor, labels: Tensor) -> Tensor:
 def export(run: Run, folder: Path | str) -> Path:
     """Write the run's generator into ``folder``, enter it in the index there; returns RUN.json.
 
-    Raises RunError if the run or the folder fails, ValueError if the format cannot hold it.
+    A run that went on replaces itself; another one of the same name is refused. Raises RunError if
+    the run or the folder fails, Refused if the format cannot hold it.
     """
     folder, config = Path(folder), run.config
+    if run.name.casefold() == "index":  # some file systems do not tell Index from index
+        raise Refused(f"{run.folder} is called as the list of the models is: rename it")
     about = {
         "name": run.name,
         "title": networks.family(config.model).title,
@@ -206,15 +212,24 @@ def export(run: Run, folder: Path | str) -> Path:
     }
     n_classes = config.n_classes if run.conditional else 0
     described, content = encode(run.generator(), config.latent_dim, n_classes)
+    fixed = {name: value for name, value in asdict(config).items() if name not in GOES_ON}
     entry = about | {"file": f"{run.name}.json", "bytes": len(content)}
+    entry["config"] = digest(json.dumps(fixed).encode())[:16]  # tells the run from its namesakes
     described = {"format": FORMAT} | about | {"weights": f"{run.name}.bin"} | described
-    entries = _index(folder)  # before anything is written: a damaged one stops us
-    names = [other["name"] for other in entries]
-    place = names.index(run.name) if run.name in names else len(names)
-    entries[place : place + 1] = [entry]
-    write_whole(folder / described["weights"], content)
-    write_whole(folder / entry["file"], _json(described))
-    write_whole(folder / "index.json", _json({"format": FORMAT, "models": entries}))
+    with locked(folder):
+        entries = _index(folder)  # before anything is written: a damaged one stops us
+        names = [other["name"].casefold() for other in entries]
+        place = names.index(run.name.casefold()) if run.name.casefold() in names else len(names)
+        for other in entries[place : place + 1]:
+            if (other["name"], other.get("config")) != (run.name, entry["config"]):
+                raise RunError(
+                    f"{folder} has another model called {other['name']}: rename {run.folder}, or "
+                    "name another --out"
+                )
+        entries[place : place + 1] = [entry]
+        write_whole(folder / described["weights"], content)
+        write_whole(folder / entry["file"], _json(described))
+        write_whole(folder / "index.json", _json({"format": FORMAT, "models": entries}))
     return folder / entry["file"]
 
 
@@ -222,7 +237,7 @@ def encode(generator: nn.Module, latent_dim: int, n_classes: int = 0) -> tuple[d
     """A generator's description and weights, as they stand in RUN.json and RUN.bin.
 
     With ``n_classes`` above 0 the generator takes labels. Matrices are in half precision, unless
-    that would move a pixel by more than CLOSE. Raises ValueError if the format cannot hold it.
+    that would move a pixel by more than CLOSE. Raises Refused if the format cannot hold it.
     """
     z = torch.randn(100, latent_dim, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(100) % max(n_classes, 1)
@@ -233,7 +248,7 @@ def encode(generator: nn.Module, latent_dim: int, n_classes: int = 0) -> tuple[d
         if moved <= CLOSE:
             break
     else:
-        raise ValueError(f"cannot export this generator: as layers, it is {moved:.2g} off")
+        raise Refused(f"cannot export this generator: as layers, it is {moved:.2g} off")
     places, content = _packed(stored)
     described = {
         "latent_dim": latent_dim,
@@ -273,7 +288,11 @@ def _index(folder: Path) -> list[dict]:
     """The models that the folder's index lists, none if it has no index yet."""
     path = folder / "index.json"
     try:
-        return json.loads(path.read_text())["models"] if path.exists() else []
+        stored = read_json(path.read_bytes()) if path.exists() else {"models": []}
+        models = stored["models"]
+        if not isinstance(models, list) or any(type(one["name"]) is not str for one in models):
+            raise ValueError("its models have no names")
+        return models
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is no index of exported models: remove it") from error
 

@@ -16,9 +16,10 @@ from tqdm.auto import tqdm
 from ganlib import classifier, data, endurance, experiment, improvements, metrics, workers
 from ganlib.commands import check_drawing, duration, follow
 from ganlib.configuration import TrainingConfig, choose_device
+from ganlib.errors import Refused
 from ganlib.experiment import AnyCell
 from ganlib.files import locked
-from ganlib.recording import RECIPES, measure_packed, pack
+from ganlib.recording import RECIPES, pack
 from ganlib.runs import Run, RunError, find_run, read_run, recorded_names, write_whole
 from ganlib.sampling import draw
 from ganlib.tables import aligned
@@ -48,7 +49,7 @@ def record_command(options: argparse.Namespace) -> int:
     known = [CLASSIFIER, *RECIPES]
     for name in options.names:
         if name not in known:
-            raise ValueError(f"unknown recipe {name!r}: choose one of {', '.join(known)}")
+            raise Refused(f"unknown recipe {name!r}: choose one of {', '.join(known)}")
     done = [*recorded_names(), *([CLASSIFIER] if classifier.SHIPPED.is_file() else [])]
     names = options.names or [name for name in known if name not in done]
     for name in known:
@@ -83,8 +84,7 @@ def record_run(name: str, folder: Path, device: str) -> bool:
     if not follow(folder, config, resume, "python -m ganlib record"):
         return False
     run = read_run(folder)
-    packed = pack(run)
-    measure_packed(run, packed, reference_for(run, device))
+    packed = pack(run, against=reference_for(run, device))
     print(f"{name}: recorded in {packed.folder}")
     return True
 
@@ -92,7 +92,7 @@ def record_run(name: str, folder: Path, device: str) -> bool:
 def reference_for(run: Run, device: str = "cpu") -> metrics.Reference:
     """Both splits of the run's data at its image size, as the judge sees them."""
     if run.config.dataset != classifier.TRAINED_ON:
-        raise ValueError(
+        raise Refused(
             f"{run.name} was trained on {run.config.dataset}, and the classifier that judges "
             f"reads {classifier.TRAINED_ON} alone"
         )
@@ -105,15 +105,14 @@ def reference_for(run: Run, device: str = "cpu") -> metrics.Reference:
 
 def evaluate_command(options: argparse.Namespace) -> int:
     if options.n <= metrics.K:
-        raise ValueError(
-            f"--n must be above {metrics.K}, the neighbours looked at, not {options.n}"
-        )
+        raise Refused(f"--n must be above {metrics.K}, the neighbours looked at, not {options.n}")
     check_drawing(options)
     run = find_run(options.run)
+    generator = run.generator()  # one that cannot be used is refused at the door
     against = reference_for(run)
     # Now, since what follows takes up to a minute.
     print(f"{run}\n{options.n:,} images against {against.test!r}\n", flush=True)
-    images, labels = draw(run.generator(), run.config, options.n, options.seed)
+    images, labels = draw(generator, run.config, options.n, options.seed)
     found = metrics.measure(images, labels if run.conditional else None, against)
     floor = metrics.floor(against, options.n)
     if options.json:
@@ -220,14 +219,14 @@ def workers_here(options: argparse.Namespace) -> int:
     """How many cells to train at once on this machine; 0 if a cluster does."""
     if options.scheduler:
         if options.workers is not None:
-            raise ValueError("--workers is for this machine: a cluster has its own, leave it out")
+            raise Refused("--workers is for this machine: a cluster has its own, leave it out")
         TrainingConfig(device=options.device)  # there, not here, it must exist
         return 0
     device = choose_device(options.device)
     by_default = min(4, os.cpu_count() or 1) if device.type == "cpu" else 1
     n_workers = by_default if options.workers is None else options.workers
     if n_workers < 1:
-        raise ValueError(f"--workers must be at least 1, not {n_workers}")
+        raise Refused(f"--workers must be at least 1, not {n_workers}")
     return n_workers
 
 
@@ -236,7 +235,7 @@ def grid_of(
 ) -> tuple[Sequence[AnyCell], Path]:
     """A chapter's experiment: its cells, and the file of their results."""
     if chapter != 4 and n_seeds_least_squares is not None:
-        raise ValueError(f"--least-squares-seeds is for --chapter 4, not {chapter}: leave it out")
+        raise Refused(f"--least-squares-seeds is for --chapter 4, not {chapter}: leave it out")
     if chapter == 2:
         return endurance.long_runs(n_seeds), endurance.RESULTS
     if chapter == 5:

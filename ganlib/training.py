@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.data import batches
+from ganlib.errors import Refused
 from ganlib.losses import LOSSES, Loss, discriminator_loss, probability
 from ganlib.products import fast_float32_products
 
@@ -164,7 +165,7 @@ def train(
     ``images``: (N, C, H, W) in [-1, 1] and ``labels``: (N,), both on the players' device.
     ``on_iteration(players)``, if given, is called after every iteration, for progress bars.
 
-    Raises ValueError as `check_batches` does, and TrainingDiverged when a loss or a weight stops
+    Raises Refused as `check_batches` does, and TrainingDiverged when a loss or a weight stops
     being a number.
     """
     check_batches(len(images), config)
@@ -174,16 +175,21 @@ def train(
         with _global_streams(images.device, seed), fast_float32_products():
             # Dropout draws from the global stream, the rest from `rng`; outside, nothing changes.
             rng = torch.Generator(images.device).manual_seed(seed)
-            losses = _train_epoch(players, images, labels, config, rng, on_iteration)
+            before = players.iteration
+            try:
+                losses = _train_epoch(players, images, labels, config, rng, on_iteration)
+            except BaseException:
+                players.iteration = before  # those of finished epochs
+                raise
         _check_finite(players, losses, number)
         players.epoch = number
         yield Epoch(number, losses)
 
 
 def check_batches(n_images: int, config: TrainingConfig) -> None:
-    """Raises ValueError if the last batch would be a single image, which has no variance."""
+    """Raises Refused if the last batch would be a single image, which has no variance."""
     if n_images % config.batch_size == 1:
-        raise ValueError(
+        raise Refused(
             f"{n_images:,} images in batches of {config.batch_size} leave a last batch of one, "
             "which batch normalisation cannot use: change batch_size or train_size by one"
         )

@@ -1,6 +1,7 @@
 """The command line: one round trip, and everything that can be asked wrongly."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -10,6 +11,7 @@ import pytest
 import torch
 from conftest import refused
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from ganlib import cli, commands, losses, runs, sampling, training
 from ganlib.cli import main
@@ -208,6 +210,17 @@ def test_ctrl_c_keeps_finished_epochs(tmp_path, monkeypatch, capsys):
     assert run.epochs_done == 3 and len(run.losses().epoch_ends) == 3
 
 
+def test_ctrl_c_in_the_first_epoch_leaves_nothing_and_hints_at_no_resume(here, monkeypatch, capsys):
+    def pressed(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "generator_step", pressed)
+    assert train("gan", here / "new" / "run") == 130
+    said = capsys.readouterr().err
+    assert said == "ganlib: stopped; no epoch was finished, and nothing is kept\n"
+    assert not list(here.iterdir())
+
+
 # --- What is refused -----------------------------------------------------------------------------
 
 
@@ -359,6 +372,52 @@ def test_damaged_runs(trained, tmp_path, capsys):
     assert not out.exists()
 
 
+def first_format(folder):
+    """Make the run one that an earlier ganlib wrote, without digests."""
+    path = folder / "config.json"
+    stored = json.loads(path.read_text()) | {"format": 1}
+    path.write_text(json.dumps({k: v for k, v in stored.items() if k not in ("files", "images")}))
+
+
+def test_weights_that_are_no_numbers_are_refused_by_every_command_that_uses_them(
+    trained, tmp_path, capsys
+):
+    """First by their SHA-256; and where that was never taken, by a look at the numbers."""
+    folder = tmp_path / "run"
+    shutil.copytree(trained / "gan", folder)
+    for name in ("generator.safetensors", "checkpoint.safetensors"):
+        tensors = load_file(folder / name)
+        spoiled = {key: value * float("nan") for key, value in tensors.items() if "weight" in key}
+        save_file(tensors | spoiled, folder / name)
+    for words in ("SHA-256", "no number"):
+        refused(capsys, ["sample", folder, "--out", tmp_path / "x.png"], words)
+        refused(capsys, ["show", folder], words)
+        refused(capsys, ["evaluate", folder], words)
+        refused(capsys, ["export", folder, "--out", tmp_path / "models"], words)
+        refused(capsys, ["train", "gan", "--resume", "--n-epochs", "2", "--out", folder], words)
+        first_format(folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_a_run_of_the_first_format_is_told_to_be_unchecked(trained, tmp_path, capsys):
+    shutil.copytree(trained / "gan", tmp_path / "old")
+    shutil.copytree(trained / "gan", tmp_path / "new")
+    first_format(tmp_path / "old")
+    assert main(["list", "--folder", str(tmp_path)]) == 0
+    line = [row for row in capsys.readouterr().out.splitlines() if "unchecked" in row]
+    assert len(line) == 1 and line[0].endswith(f": {tmp_path}/old")
+    for name in ("old", "new"):
+        assert main(["show", str(tmp_path / name)]) == 0
+        assert ("unchecked" in capsys.readouterr().out) == (name == "old")
+
+
+def test_a_browsers_second_download_does_not_stop_show(trained, tmp_path, capsys):
+    shutil.copytree(trained / "gan", tmp_path / "run")
+    (tmp_path / "run" / "samples" / "epoch_0001 (1).png").write_bytes(b"")
+    assert main(["show", str(tmp_path / "run")]) == 0
+    assert "epochs 0, 1\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("epochs", [0, 1])
 def test_a_loss_that_stops_being_a_number(tmp_path, monkeypatch, capsys, epochs):
     calls = []
@@ -379,10 +438,11 @@ def test_a_loss_that_stops_being_a_number(tmp_path, monkeypatch, capsys, epochs)
         assert not list(tmp_path.iterdir())
 
 
-def test_a_bug_shows_its_traceback(monkeypatch):
+@pytest.mark.parametrize("kind", [KeyError, ValueError])
+def test_a_bug_shows_its_traceback(monkeypatch, kind):
     def broken(name):
-        raise KeyError(name)
+        raise kind(name)
 
     monkeypatch.setattr(commands, "find_run", broken)
-    with pytest.raises(KeyError):
+    with pytest.raises(kind):
         main(["show", "gan"])

@@ -90,6 +90,12 @@ def test_a_stopped_recording_goes_on(here, recipes, capsys):
     assert runs.find_run("one").epochs_done == 2
 
 
+def test_a_run_that_is_being_trained_is_not_recorded_meanwhile(here, recipes, capsys):
+    with locked(here / "runs" / "one"):
+        refused(capsys, ["record", "one", "--device", "cpu"], "runs/one is in use", "wait")
+    assert not [path for path in here.rglob("*") if path.is_file()]
+
+
 def test_the_judge_is_recorded_from_both_splits(here, monkeypatch, capsys):
     own = data.load
     monkeypatch.setattr(

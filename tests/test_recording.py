@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import same_tensors, tiny_config
+from conftest import Deadly, Killed, same_tensors, tiny_config
 from safetensors.torch import load_file
 
-from ganlib import recording, runs
+from ganlib import experiment, recording, runs
 from ganlib.configuration import TrainingConfig
+from ganlib.files import locked
 from ganlib.recording import RECIPES, half_matrix, pack
 from ganlib.runs import RunError, read_run, train_run
 from ganlib.sampling import fixed_z, generate, to_sheet
@@ -134,6 +135,83 @@ def test_packing_goes_to_the_package_under_the_runs_name(monkeypatch, finished, 
     assert pack(finished).folder == tmp_path / finished.name
 
 
+@pytest.fixture
+def measured(monkeypatch):
+    """Measures without a judge: `pack` with ``against=measured``, which may be made to fail."""
+    calls = []
+
+    def measure(generator, run, against, copies=False):
+        calls.append(run)
+        if against == "killed":
+            raise Killed
+        return {"run": run.config.n_epochs}
+
+    monkeypatch.setattr(recording, "measure_generator", measure)
+    monkeypatch.setattr(experiment, "measure_generator", measure)
+    return "real images"
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_recording_appears_with_its_measures_or_not_at_all(
+    monkeypatch, finished, tmp_path, measured
+):
+    monkeypatch.setattr(recording, "RECORDED", tmp_path)
+    monkeypatch.setattr(runs, "RECORDED", tmp_path)
+    with pytest.raises(Killed):
+        pack(finished, against="killed")
+    assert runs.recorded_names() == [] and not list(tmp_path.iterdir())
+    assert pack(finished, against=measured).metrics() == {1: {"run": 2}, 2: {"run": 2}}
+    assert runs.recorded_names() == [finished.name]
+    before = files_in(tmp_path)
+    with pytest.raises(Killed):
+        pack(finished, against="killed")
+    assert files_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("when", ["before", "amid", "after"])
+def test_a_recording_made_again_replaces_the_old_one_at_once(
+    monkeypatch, finished, digits, tmp_path, measured, when
+):
+    """Killed at any change of the disk, what is there is one of the two; no old sheet is kept."""
+    config = replace(finished.config, n_epochs=1, seed=1)
+    for _ in train_run(tmp_path / "short", config, digits):
+        pass
+    short = read_run(tmp_path / "short")
+    for kill_at in range(100):
+        folder = tmp_path / f"killed{kill_at}"
+        pack(finished, folder, against=measured)
+        (folder / "samples" / "mine.png").write_bytes(b"mine")
+        with monkeypatch.context() as patch:
+            Deadly(patch, kill_at, when)
+            try:
+                pack(short, folder, against=measured)
+            except Killed:
+                pass
+            else:
+                break
+        packed = read_run(folder)
+        last = packed.epochs_done
+        assert packed.metrics() == {epoch: {"run": last} for epoch in range(1, last + 1)}
+        assert packed.sample_epochs() == list(range(last + 1))
+        assert all(packed.sheet(epoch).any() for epoch in packed.sample_epochs())
+        assert packed.generator() and len(packed.losses().epoch_ends) == last
+    assert kill_at > 10
+    pack(short, folder)  # without measures this time: the old ones go, too
+    ours = {"config.json", "generator.safetensors", "losses.safetensors"}
+    ours |= {"samples/epoch_0000.png", "samples/epoch_0001.png"}
+    assert files_in(folder).keys() == ours | {"samples/mine.png"}
+
+
+def test_a_run_is_packed_by_one_process_at_a_time(finished, tmp_path):
+    with locked(tmp_path / "small"):
+        with pytest.raises(RunError, match="in use by another process"):
+            pack(finished, tmp_path / "small")
+    assert not (tmp_path / "small").exists()
+
+
 # --- The runs that ship --------------------------------------------------------------------------
 
 every_recorded_run = pytest.mark.parametrize("name", runs.recorded_names())
@@ -203,6 +281,16 @@ def test_recorded_losses_agree_with_their_loss(name):
     assert low >= 0
     if run.config.loss == "mse":
         assert high <= 1
+
+
+@every_recorded_run
+def test_recorded_runs_name_each_of_their_files_by_its_sha_256(name):
+    run = runs.find_run(name)
+    folder = run.folder
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert there == {"config.json", *run.files}
+    for file in run.files:
+        run.read(file)
 
 
 @every_recorded_run

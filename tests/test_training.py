@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from conftest import copies, same_tensors
+from conftest import copies, same_tensors, tiny_config
 from torch import nn
 
 from ganlib import networks, training
@@ -17,6 +17,7 @@ from ganlib.networks import (
     ConditionalGenerator,
     Discriminator,
     Generator,
+    build,
     family,
 )
 from ganlib.training import (
@@ -97,17 +98,17 @@ BAD_VALUES = {
     "b2": [-0.1, 1, math.nan, None],
     "latent_dim": [0, -1, 2.5, 10**9],
     "img_size": [3, 0, 257, 28.0, "28"],
-    "channels": [0, 3],
+    "channels": [0, 3, True, 1.0],
     "sample_interval": [0, -400, 0.5, 10**22],
-    "n_classes": [1, 9, 11],
-    "model": ["wgan", "", None],
+    "n_classes": [1, 9, 11, 10.0],
+    "model": ["wgan", "", None, ["gan"]],
     "loss": ["wasserstein", "", "BCE"],
     "dataset": ["letters", "MNIST", None],
     "interval_samples": [1, "yes", None],
-    "bn_eps": [0, -1e-5, math.nan, math.inf, "small"],
+    "bn_eps": [0, -1e-5, math.nan, math.inf, "small", 1e7],
     "d_steps": [0, -1, 1.5, 10**9],
     "seed": [-1, 2**63, 0.5, "0", None],
-    "device": ["tpu", "", "gpu", None],
+    "device": ["tpu", "", "gpu", None, "cpu:", "cuda:-1", "cpu:x", "auto:0"],
     "train_size": [1, 0, -5, 100.0, "all"],
     "d_lr": [0, -0.1, 1.5, math.nan, math.inf, "fast"],
     "ema": [-0.1, 1, 1.5, math.nan, "0.999", None],
@@ -626,3 +627,15 @@ def test_a_last_batch_of_one_is_refused_before_anything_moves():
     assert same_tensors(players.generator.state_dict(), before)
     assert players.iteration == 0
     assert len(list(train(players, *small_images(18), config))) == 3  # by one more it works
+
+
+def test_the_iterations_of_an_interrupted_epoch_do_not_count(digits):
+    def stop(players):
+        if players.iteration == 5:
+            raise KeyboardInterrupt
+
+    config = tiny_config(n_epochs=2)
+    players = start(*build("gan", 8, 8), config, conditional=False)
+    with pytest.raises(KeyboardInterrupt):
+        list(train(players, digits.images, digits.labels, config, stop))
+    assert (players.epoch, players.iteration) == (1, 3)
