@@ -342,8 +342,3 @@ def not_judged_table() -> Table:
     """The paper's claims that no experiment here can judge, and why."""
     rows = [(c.says, _quoted(c), c.why) for c in NOT_JUDGED]
     return Table(("claim", "the paper's words (section)", "not judged here:"), rows, wide=True)
-
-
-def n_intervals(*tables: Table) -> int:
-    """How many intervals some tables print."""
-    return sum(str(cell).count("[") for table in tables for row in table.rows for cell in row)

@@ -206,7 +206,10 @@ def _never_less_clear(evidence: Evidence) -> tuple[str, str]:
             words.append(f"{cell} {sum(clear)} of {len(clear)}")
         flags += clear
     verdict = _all_or_some(flags) if len(flags) >= ENOUGH else "can't be told"
-    return f"Runs of 200 epochs that never did: {', '.join(words) or 'none yet'}.", verdict
+    return (
+        f"Runs of 200 epochs that never got less clear: {', '.join(words) or 'none yet'}.",
+        verdict,
+    )
 
 
 def _slope(loss: Loss, probability: torch.Tensor) -> torch.Tensor:
