@@ -7,6 +7,7 @@ readings into one of VERDICTS; a few are counted.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from statistics import mean
 
 import numpy as np
@@ -25,6 +26,7 @@ from ganlib.contrasts import (
     grid_runs,
     paces,
 )
+from ganlib.experiment import LOSSES
 from ganlib.improvements import MODELS
 from ganlib.losses import BCE, MSE, Loss
 
@@ -170,23 +172,24 @@ def _fell_back(run: dict, results: dict) -> bool:
     return FALLEN(run, analysis.last_epoch(results)) >= FALLEN.least
 
 
+def _obeyed(runs: Sequence[dict], epoch: int) -> list[float]:
+    return [share for run in runs if (share := ACCURACY(run, epoch)) is not None]
+
+
 def _obedience(evidence: Evidence) -> tuple[str, str]:
-    grid, means = evidence.grid, []
-    last = analysis.last_epoch(grid)
-    runs = grid_runs(grid, conditioning="label")
-    for loss, eps in sorted({(run["loss"], run["bn_eps"]) for run in runs}):
-        means.append([ACCURACY(r, last) for r in grid_runs(grid, conditioning="label", loss=loss,
-                                                       bn_eps=eps)])  # fmt: skip
-    several = [mean(values) for values in means if len(values) >= ENOUGH]
+    grid, last = evidence.grid, analysis.last_epoch(evidence.grid)
+    labelled = [grid_runs(grid, conditioning="label", loss=loss, bn_eps=eps)
+                for loss, eps in product(LOSSES, FACTORS["bn_eps"])]  # fmt: skip
+    shares = [_obeyed(runs, last) for runs in labelled]
+    several = [mean(cell) for cell in shares if len(cell) >= ENOUGH]
     if not several:
         return "No cell has two seeds yet.", "can't be told"
     ours = f"At epoch {last}, {min(several):.1%} to {max(several):.1%} of a cell's images; chance "
     ours += f"is 10 %, real digits score {grid['floor']['accuracy']:.1%}."
-    if swapped := grid_runs(grid, conditioning="label", discriminator="swapped"):
-        ours += f" With the GAN's D {mean(ACCURACY(run, last) for run in swapped):.1%}."
-    long = [[ACCURACY(run, analysis.last_epoch(one)) for run in one["runs"]]
-            for cell, one in evidence.long.items() if cell.startswith("cgan")]  # fmt: skip
-    several += [mean(values) for values in long if len(values) >= ENOUGH]
+    if swapped := _obeyed(grid_runs(grid, conditioning="label", discriminator="swapped"), last):
+        ours += f" With the GAN's D {mean(swapped):.1%}."
+    long = [_obeyed(one["runs"], analysis.last_epoch(one)) for one in evidence.long.values()]
+    several += [mean(cell) for cell in long if len(cell) >= ENOUGH]
     return ours, _all_or_some([found >= OBEYS for found in several])
 
 

@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "gains": {"networks", "experiment", "improvements", "analysis"},
     "claims": {"analysis"},
     "contrasts": {"history", "improvements", "analysis", "gains"},
-    "ledger": {"improvements", "losses", "analysis", "gains", "claims", "contrasts"},
+    "ledger": {"losses", "experiment", "improvements", "analysis", "gains", "claims", "contrasts"},
     "findings": {"sampling", "experiment", "plotting", "tables", "analysis", "claims", "ledger"},
     "anatomy": {"convolutional", "networks", "plotting"},
     "comparisons": {"classifier", "improvements", "runs", "plotting", "tables"}
