@@ -111,7 +111,6 @@ FRECHET = Measure("frechet", "Fréchet distance", "{:.1f}", 1.1, ratio=True)
 ACCURACY = Measure("accuracy", "drawn as asked", "{:.1%}", 0.02)
 SPECKS = Measure("specks", "specks an image", "{:.2f}", 0.1)
 CLASSES = Measure("classes", "digits found", "{:.1f}", 0.5)
-IMBALANCE = Measure("class_kl", "imbalance (nats)", "{:.2f}", 0.05)
 RANGE = Measure("range", "width of the loss range", "{:.2f}", 1.1, ratio=True, of=_range_width)
 UNEVEN = Measure(
     "uneven", "width of L_G's range over L_D's", "{:.2f}", 1.1, ratio=True, of=_width_of_g_over_d
@@ -119,7 +118,7 @@ UNEVEN = Measure(
 LEVEL = Measure("level", "mean L_G over L_D", "{:.2f}", 1.1, ratio=True, of=_level_of_g_over_d)
 FALLEN = Measure("fallen", "fallen back", "{:.2f}", 0.05, of=_fallen_back)
 COPIED = Measure("memorised_features", "looks copied", "{:.1%}", 0.01)
-IN_TABLES = (COVERAGE, RECALL, PRECISION, FRECHET, CLASSES, IMBALANCE, ACCURACY)
+IN_TABLES = (COVERAGE, RECALL, PRECISION, FRECHET, CLASSES, ACCURACY)
 
 
 # --- Means with intervals ------------------------------------------------------------------------

@@ -85,7 +85,7 @@ def _in_words(found: dict[str, Estimate], readings: dict[str, str], brief: bool)
     asides = [f"{one} {name[1:]}" for name, one in found.items() if name.startswith(ASIDE)]
     votes = {name: one for name, one in found.items() if not name.startswith(ASIDE)}
     if not votes:
-        words = ["nothing here to reduce"]
+        words = ["(nothing here to reduce)"]
     elif len(votes) <= 2:
         words = [f"{one} ({name})" for name, one in votes.items()]
     else:
@@ -142,7 +142,9 @@ def _at_200(evidence: Evidence, measure: Measure) -> str:
 # --- Claims that are counted ---------------------------------------------------------------------
 
 
-def _unlabelled_bce(evidence: Evidence, flag: Callable[[dict, dict], bool]) -> tuple[str, str]:
+def _unlabelled_bce(
+    evidence: Evidence, did: str, flag: Callable[[dict, dict], bool]
+) -> tuple[str, str]:
     """At each eps, how many unlabelled BCE runs have a flaw, after the longest training of several.
 
     It holds if at least half of them have it at each eps, in part if any has it.
@@ -165,7 +167,7 @@ def _unlabelled_bce(evidence: Evidence, flag: Callable[[dict, dict], bool]) -> t
         verdict = _all_or_some([2 * sum(flags) >= len(flags) for flags in flawed])
         if verdict == "does not hold" and any(map(any, flawed)):
             verdict = "holds in part"
-    return "; ".join(words) + ".", verdict
+    return f"Runs that {did}: {'; '.join(words)}.", verdict
 
 
 def _fell_back(run: dict, results: dict) -> bool:
@@ -245,10 +247,10 @@ _HALF += "each eps (holds) or any (in part) "
 COUNTS: dict[str, tuple[str, Callable[[Evidence], tuple[str, str]]]] = {
     "unlabelled BCE runs that fell back": (
         f"{_HALF}fell back: all falls of coverage and precision from a measured epoch to the next "
-        f"add up to {FALLEN.least} or more", lambda e: _unlabelled_bce(e, _fell_back)),
+        f"add up to {FALLEN.least} or more", lambda e: _unlabelled_bce(e, "fell back", _fell_back)),
     "unlabelled BCE runs that collapsed": (
         f"{_HALF}collapsed: short of a digit, or below a quarter of the real images' coverage",
-        lambda e: _unlabelled_bce(e, collapsed)),
+        lambda e: _unlabelled_bce(e, "collapsed", collapsed)),
     "obedience": (
         f"mean share drawn as asked, at least {OBEYS:.0%} in every labelled cell that has the "
         "CGAN's own discriminator and two or more seeds", _obedience),
