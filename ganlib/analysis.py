@@ -7,7 +7,7 @@ with the one of the same seed, and an interval is Student's t over the seeds' di
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 from scipy import stats
 
@@ -84,6 +84,26 @@ def _range_width(run: dict, _epoch: int) -> float:
     return high - low
 
 
+def _width_of_g_over_d(run: dict, _epoch: int) -> float:
+    ends = run["losses"]["every iteration"]
+    return _ratio_of(*(ends[loss][1] - ends[loss][0] for loss in ("g_loss", "d_loss")))
+
+
+def _level_of_g_over_d(run: dict, _epoch: int) -> float:
+    return _ratio_of(*(sum(run["epoch_means"][loss]) for loss in ("g_loss", "d_loss")))
+
+
+def _ratio_of(first: float, second: float) -> float:
+    return first / max(second, 1e-12)
+
+
+def _fallen_back(run: dict, epoch: int) -> float:
+    """By how much coverage and precision fell, in sum, from each measured epoch to the next."""
+    known = sorted(known for known in map(int, run["metrics"]) if known <= epoch)
+    courses = ([measure(run, at) for at in known] for measure in (COVERAGE, PRECISION))
+    return sum(max(0.0, a - b) for course in courses for a, b in pairwise(course))
+
+
 COVERAGE = Measure("coverage", "coverage", "{:.2f}", 0.05)
 RECALL = Measure("recall", "recall", "{:.2f}", 0.05)
 PRECISION = Measure("precision", "precision", "{:.2f}", 0.05)
@@ -91,9 +111,14 @@ FRECHET = Measure("frechet", "Fréchet distance", "{:.1f}", 1.1, ratio=True)
 ACCURACY = Measure("accuracy", "drawn as asked", "{:.1%}", 0.02)
 SPECKS = Measure("specks", "specks an image", "{:.2f}", 0.1)
 CLASSES = Measure("classes", "digits found", "{:.1f}", 0.5)
-IMBALANCE = Measure("class_kl", "imbalance (nats)", "{:.2f}", 0.05)
 RANGE = Measure("range", "width of the loss range", "{:.2f}", 1.1, ratio=True, of=_range_width)
-IN_TABLES = (COVERAGE, RECALL, PRECISION, FRECHET, CLASSES, IMBALANCE, ACCURACY)
+UNEVEN = Measure(
+    "uneven", "width of L_G's range over L_D's", "{:.2f}", 1.1, ratio=True, of=_width_of_g_over_d
+)
+LEVEL = Measure("level", "mean L_G over L_D", "{:.2f}", 1.1, ratio=True, of=_level_of_g_over_d)
+FALLEN = Measure("fallen", "fallen back", "{:.2f}", 0.05, of=_fallen_back)
+COPIED = Measure("memorised_features", "looks copied", "{:.1%}", 0.01)
+IN_TABLES = (COVERAGE, RECALL, PRECISION, FRECHET, CLASSES, ACCURACY)
 
 
 # --- Means with intervals ------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from torch import Tensor
 from ganlib import analysis, gains
 from ganlib.analysis import ACCURACY, COVERAGE, PRECISION, RECALL, SPECKS, Measure
 from ganlib.classifier import load_classifier, read_digits
-from ganlib.findings import _draw_sheet, _mean_and_spread, _shown
+from ganlib.findings import SPREAD, _draw_sheet, _mean_and_spread, _shown
 from ganlib.gains import COMPARED, DISTANCE, JUDGED, LABEL, LAYERS, SECONDS, WORST_DIGIT
 from ganlib.improvements import MODELS, RESULTS, models
 from ganlib.plotting import GREEN, GREY, INK, _draw_grid, _figure
@@ -51,7 +51,7 @@ def cells_table(results: dict) -> Table:
     real = [_shown(measure(floor, last), measure) for measure in measures]
     rows.append(("real training images", "", *real, ""))
     header = ("model", "seeds", *(measure.title for measure in (*measures, SECONDS)))
-    return Table(header, rows, f"epoch {last}; mean ± standard deviation over seeds")
+    return Table(header, rows, f"epoch {last}; {SPREAD}")
 
 
 def _over_seeds(results: dict, model: str, measure: Measure, epoch: int) -> str:
@@ -83,7 +83,7 @@ def course_table(
             n_seeds = len(gains.runs_of(results, model))
             rows.append((measure.title, model, str(n_seeds), *shown))
     header = ("measure", "model", "seeds", *(f"epoch {epoch}" for epoch in epochs))
-    return Table(header, rows, "mean ± standard deviation over seeds")
+    return Table(header, rows, SPREAD)
 
 
 def courses(results: dict, measures: Sequence[Measure] = (DISTANCE, COVERAGE)) -> Figure:

@@ -1,6 +1,6 @@
 """Tables and figures of the experiment: its cells at one glance, its effects, the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import cycle, product
 from pathlib import Path
 
@@ -25,9 +25,9 @@ from ganlib.analysis import (
     Measure,
     last_epoch,
 )
+from ganlib.claims import NOT_JUDGED, Claim
 from ganlib.experiment import LOSSES, RESULTS, SWAPPED
-from ganlib.history import LOGGING_RULES
-from ganlib.ledger import verdicts
+from ganlib.ledger import Entry
 from ganlib.plotting import GREEN, GREY, INK, _draw_grid, _figure
 from ganlib.sampling import SHEET, from_sheet
 from ganlib.tables import Table
@@ -41,6 +41,7 @@ _CHANGES = {
     "loss": "MSE, where there was BCE",
     "bn_eps": "eps 0.8, where there was 1e-05",
 }
+SPREAD = "mean ± standard deviation over seeds, or, where that is over a third, each seed"
 _JUDGED = (COVERAGE, RECALL, PRECISION, FRECHET)  # of every effect
 
 
@@ -181,7 +182,7 @@ def cells_table(results: dict, epoch: int | None = None) -> Table:
     floor = [_shown(results["floor"][m.key], m) for m in measures]
     rows.append(("real training images", "", *floor))
     header = ("cell", "seeds", *(measure.title for measure in measures))
-    return Table(header, rows, f"epoch {epoch}; mean ± standard deviation over seeds")
+    return Table(header, rows, f"epoch {epoch}; {SPREAD}")
 
 
 def _shown(value: float | None, measure: Measure) -> str:
@@ -189,10 +190,16 @@ def _shown(value: float | None, measure: Measure) -> str:
 
 
 def _mean_and_spread(values: Sequence[float], measure: Measure) -> str:
+    """Mean and standard deviation; of values too far apart for these, the values themselves."""
     if not values:
         return ""
-    mean = measure.form.format(np.mean(values))
-    return f"{mean} ± {measure.form.format(np.std(values, ddof=1))}" if len(values) > 1 else mean
+    form, mean = measure.form.format, np.mean(values)
+    if len(values) == 1:
+        return form(mean)
+    spread = np.std(values, ddof=1)
+    if spread > mean / 3 and form(spread) != form(0):
+        return ", ".join(map(form, values))
+    return f"{form(mean)} ± {form(spread)}"
 
 
 # --- The effects ---------------------------------------------------------------------------------
@@ -261,28 +268,19 @@ def effects_table(results: dict, epoch: int | None = None) -> Table:
     rows = []
     for factor in FACTORS:
         columns = [_with_simple_effects(results, factor, m, epoch) for m in _JUDGED]
-        counts = [f"{found.n}" for found in columns[0].values()]
         for line, name in enumerate(columns[0]):
             shown = [str(list(column.values())[line]) for column in columns]
-            rows.append((_CHANGES[factor] if line == 0 else f"  {name}", counts[line], *shown))
-    header = ("change", "seeds", *(measure.title for measure in _JUDGED))
-    return Table(header, rows, f"epoch {epoch}; mean of the seeds' differences [95 % interval]")
+            rows.append((_CHANGES[factor] if line == 0 else f"  {name}", *shown))
+    header = ("change", *(measure.title for measure in _JUDGED))
+    seeds = _span(map(len, analysis.cells(results).values()))
+    caption = f"epoch {epoch}; mean difference of {seeds} seeds [95 % interval]"
+    return Table(header, rows, caption)
 
 
-def sentences(results: dict, measure: Measure = COVERAGE) -> list[str]:
-    """Each factor's effect in two lines: on average, and where it is least and greatest."""
-    lines = []
-    for factor in FACTORS:
-        average = analysis.effect(results, factor, measure, last_epoch(results))
-        change = _CHANGES[factor][0].upper() + _CHANGES[factor][1:]
-        line = f"{change}: {measure.title} {average} on average"
-        found = analysis.simple_effects(results, factor, measure, last_epoch(results))
-        if found:
-            order = sorted(found, key=lambda name: found[name].mean)
-            ends = (f"{found[name]} at {name}" for name in (order[0], order[-1]))
-            line += ";\n    from " + " to ".join(ends)
-        lines.append(line + ".")
-    return lines
+def _span(counts: Iterable[int]) -> str:
+    """The least and the greatest of some counts of seeds; one seed makes no interval."""
+    several = sorted({n for n in counts if n >= ENOUGH}) or [0]
+    return " to ".join(dict.fromkeys((str(several[0]), str(several[-1]))))
 
 
 def steps_table(results: dict) -> Table:
@@ -305,7 +303,7 @@ def steps_table(results: dict) -> Table:
         before = cell | {"bn_eps": FACTORS["bn_eps"][0]}
         name = f"{words} with the other's D; eps {before['bn_eps']:g}"
         rows.append(_step(results, name, before, before | {"discriminator": "swapped"}))
-    header = ("change", "seeds", *(measure.title for measure in _JUDGED))
+    header = ("change", *(measure.title for measure in _JUDGED))
     caption = f"epoch {last_epoch(results)}; from no label and BCE, the last from label and MSE"
     return Table(header, rows, caption)
 
@@ -314,38 +312,33 @@ def _step(results: dict, name: str, before: dict, after: dict) -> tuple[str, ...
     epoch = last_epoch(results)
     pairs = [analysis.contrast(results, before, after, m, epoch) for m in _JUDGED]
     shown = [analysis.estimate(pair.values(), m.ratio) for pair, m in zip(pairs, _JUDGED)]
-    return (name, str(shown[0].n), *map(str, shown))
+    return (name, *map(str, shown))
 
 
-def range_table(results: dict) -> Table:
-    """How wide each cell's losses range under each logging rule, mean over its seeds."""
-    rows = []
-    for key, runs in analysis.cells(results).items():
-        shown = []
-        for rule in LOGGING_RULES:
-            low, high = np.mean([analysis.loss_range(run["losses"], rule) for run in runs], axis=0)
-            shown.append(f"{low:.2f} to {high:.2f}")
-        rows.append((analysis.cell_name(*key), str(len(runs)), *shown))
-    return Table(("cell", "seeds", *LOGGING_RULES), rows, "mean of each end over seeds")
-
-
-def ledger_table(results: dict, improved: dict, long: dict) -> Table:
-    """The paper's claims and their verdicts, as :func:`ganlib.ledger.verdicts` finds them.
-
-    ``results`` are chapter 4's, ``improved`` chapter 5's, ``long`` those of 200 epochs.
-    """
-    header = ("claim", "in words", "the paper's evidence", "ours", "seeds", "verdict")
+def ledger_table(entries: Sequence[Entry]) -> Table:
+    """The paper's claims and their verdicts, as :func:`ganlib.ledger.verdicts` finds them."""
+    header = ("claim", "verdict", "the paper's words (section)", "ours")
     rows = [
-        (e.claim, e.says, e.paper, e.ours, e.seeds, e.verdict.upper())
-        for e in verdicts(results, improved, long)
+        (f"{e.claim.id}: {e.claim.says}", e.verdict.upper(), _quoted(e.claim), e.ours)
+        for e in entries
     ]
-    return Table(header, rows, wide=True)
+    seeds = _span(n for entry in entries for n in entry.seeds)
+    return Table(header, rows, f"seeds of each setting that has a vote: {seeds}", wide=True)
 
 
-def rules_table(results: dict, improved: dict, long: dict) -> Table:
+def _quoted(claim: Claim) -> str:
+    return f"“{claim.quote}” ({claim.section})"
+
+
+def rules_table(entries: Sequence[Entry]) -> Table:
     """What each claim's verdict is decided by."""
-    rows = [(e.claim, e.says, e.rule) for e in verdicts(results, improved, long)]
     judged = (COVERAGE, RECALL, PRECISION, FRECHET, RANGE, SPECKS)
     least = ", ".join(f"{m.title} {'× ' if m.ratio else ''}{m.least:g}" for m in judged)
     caption = f"the smallest effects that are worth naming: {least}"
-    return Table(("claim", "in words", "decided by"), rows, caption, wide=True)
+    return Table(("claim", "decided by"), [(e.claim.id, e.rule) for e in entries], caption, True)
+
+
+def not_judged_table() -> Table:
+    """The paper's claims that no experiment here can judge, and why."""
+    rows = [(c.says, _quoted(c), c.why) for c in NOT_JUDGED]
+    return Table(("claim", "the paper's words (section)", "not judged here:"), rows, wide=True)

@@ -120,7 +120,7 @@ def changes(results: dict, measure: Measure) -> dict[str, Estimate]:
         ("both", "cgan", "cbn-dcgan"),
         ("PyTorch's start (c-dcgan)", "c-dcgan", LARGER_START),
         ("projection (cbn-dcgan)", "cbn-dcgan", PROJECTION),
-        ("spectral norm (projection)", PROJECTION, SPECTRAL),
+        ("spectral norm for dropout (projection)", PROJECTION, SPECTRAL),
     ):
         found[name] = change(results, before, after, measure, last)
     return found

@@ -1,52 +1,47 @@
-"""The paper's claims, each with its evidence, ours, and a verdict that the results decide.
+"""The paper's claims, each with our evidence and a verdict that the results decide.
 
-No verdict is written down here, only how it is reached: more seeds can change it. Most claims are
-read as an effect, in every setting of the other factors, and :func:`combine` turns those readings
-into one of VERDICTS.
+No verdict is written down here, only how it is reached: more seeds can change it. Most claims
+(:mod:`ganlib.claims`) are read as an effect in several settings, and :func:`combine` turns those
+readings into one of VERDICTS; a few are counted.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from statistics import mean
 
-from ganlib import analysis, endurance, gains
-from ganlib.analysis import (
-    ACCURACY,
-    COVERAGE,
-    ENOUGH,
-    FACTORS,
-    FRECHET,
-    IMBALANCE,
-    PAPER_RANGES,
-    PRECISION,
-    RANGE,
-    RECALL,
-    Estimate,
-    Measure,
-    by_seed,
-    effect,
-    estimate,
-    reading,
-    simple_effects,
+import numpy as np
+import torch
+
+from ganlib import analysis, gains
+from ganlib.analysis import ACCURACY, ENOUGH, FACTORS, FALLEN, PRECISION, Estimate, Measure, reading
+from ganlib.claims import JUDGED, Claim
+from ganlib.contrasts import (
+    ASIDE,
+    CHAPTER_5,
+    CONTRASTS,
+    WAYS,
+    Evidence,
+    collapsed,
+    grid_runs,
+    paces,
 )
+from ganlib.experiment import LOSSES
 from ganlib.improvements import MODELS
+from ganlib.losses import BCE, MSE, Loss
 
-VERDICTS = ("holds", "holds in part", "does not hold", "can't be told")
-ELSEWHERES = "other authors' results"
-COLLAPSED = 0.25  # of the real images' coverage; below it, or short of a digit, a run collapsed
+VERDICTS = ("holds", "holds in part", "does not hold", "can't be told", "depends on the rule")
 OBEYS = 0.9  # of the images are drawn as asked
-EARLY = 5  # the epoch at which C3 is judged
 
 
 @dataclass(frozen=True)
 class Entry:
     """A line of the ledger, in words: ``rule`` says what the verdict is decided by."""
 
-    claim: str
-    says: str
-    paper: str
+    claim: Claim
     rule: str
     ours: str
-    seeds: str
+    seeds: tuple[int, ...]  # of each setting that had a vote
     verdict: str
 
 
@@ -65,296 +60,223 @@ def combine(readings: Sequence[str]) -> str:
     return "can't be told"
 
 
-def collapsed(run: dict, results: dict) -> bool:
-    """Whether a run's last images lack a digit, or cover less than a quarter of what real ones do.
-
-    A digit is there from 1 % of the images on.
-    """
-    last = run["metrics"][str(results["protocol"]["n_epochs"])]
-    bar = COLLAPSED * results["floor"]["coverage"]
-    return last["classes"] < 10 or last["coverage"] < bar
-
-
-# --- Evidence in words ---------------------------------------------------------------------------
-
-
 def _all_or_some(flags: Sequence[bool]) -> str:
     return "holds" if all(flags) else "holds in part" if any(flags) else "does not hold"
 
 
-def _votes(effects: dict[str, Estimate]) -> dict[str, Estimate]:
-    return {name: found for name, found in effects.items() if found.n >= ENOUGH}
+# --- From effects to an entry --------------------------------------------------------------------
 
 
-def _readings(effects: dict[str, Estimate], measure: Measure, toward: int) -> list[str]:
-    return [reading(found, measure, toward) for found in _votes(effects).values()]
+def agreed(verdicts: Sequence[str]) -> str:
+    """One verdict from those under several rules: the same, if they agree.
 
-
-def _tally(readings: Sequence[str]) -> str:
-    words = ("for", "against", "no difference", "unclear")
-    counts = ", ".join(f"{readings.count(word)} {word}" for word in words if word in readings)
-    return f"by setting {counts}" if counts else "no setting has two seeds yet"
-
-
-def _same_discriminator(results: dict, measure: Measure, epoch: int) -> str:
-    """The label without the discriminator that it comes with, in words."""
-    found = analysis.label_alone(results, measure, epoch)
-    shown = "; ".join(f"{one} ({name})" for name, one in found.items())
-    return f" The label alone: {measure.title} {shown}." if found else ""
-
-
-def _seeds(counts: Sequence[int]) -> str:
-    low, high = min(counts, default=0), max(counts, default=0)
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def _runs(results: dict, **levels) -> list[dict]:
-    wanted = {"discriminator": "own"} | levels
-    return [r for r in results["runs"] if all(r[key] == value for key, value in wanted.items())]
-
-
-def _by_effects(
-    results: dict, factor: str, measures: dict[Measure, int], epoch: int, levels=None
-) -> tuple[str, str, str]:
-    """A claim about one factor: our evidence, the number of seeds, the verdict.
-
-    ``measures`` says of each whether the claim wants more (+1) or less (-1) of it.
+    If all find something, one of them less, it holds in part; else it depends on the rule.
     """
-    words, readings, counts = [], [], []
-    for measure, toward in measures.items():
-        effects = simple_effects(results, factor, measure, epoch, levels)
-        mine = _readings(effects, measure, toward)
-        main = effect(results, factor, measure, epoch, levels)
-        words.append(f"{measure.title} {main}, {_tally(mine)}")
-        readings += mine
-        counts += [found.n for found in _votes(effects).values()]
-    return "; ".join(words) + ".", _seeds(counts), combine(readings)
+    if len(set(verdicts)) == 1:
+        return verdicts[0]
+    return "holds in part" if {*verdicts} == {"holds", "holds in part"} else "depends on the rule"
 
 
-# --- The claims ----------------------------------------------------------------------------------
+_ORDER = ("for", "against", "no difference", "unclear")
 
 
-def _c1(results: dict, long: dict) -> Entry:
-    """Judged, at each eps, after the longest training that several seeds have."""
-    epochs, longest = results["protocol"]["n_epochs"], long["protocol"]["n_epochs"]
-    fallen, words, counts = [], [], []  # for each eps, a flag for each run
-    for eps in FACTORS["bn_eps"]:
-        runs = _runs(results, conditioning="none", loss="bce", bn_eps=eps)
-        after = {epochs: [collapsed(run, results) for run in runs]}
-        if eps == endurance.BN_EPS and len(long["runs"]) >= ENOUGH:
-            after[longest] = [collapsed(run, long) for run in long["runs"]]
-        shown = (f"{sum(fell)} of {len(fell)} by epoch {epoch}" for epoch, fell in after.items())
-        words.append(f"with eps {eps:g}, {' and '.join(shown)}")
-        fallen.append(after[max(after)])
-        counts.append(len(fallen[-1]))
+def _in_words(found: dict[str, Estimate], readings: dict[str, str], brief: bool) -> str:
+    """Effects: each by itself if they are few, else how many settings, or which, are read how."""
+    asides = [f"{one} {name[1:]}" for name, one in found.items() if name.startswith(ASIDE)]
+    votes = {name: one for name, one in found.items() if not name.startswith(ASIDE)}
+    if not votes:
+        words = ["(nothing here to reduce)"]
+    elif len(votes) <= 2:
+        words = [f"{one} ({name})" for name, one in votes.items()]
+    else:
+        words = []
+        for word in _ORDER:
+            names = [name for name, own in readings.items() if own == word]
+            if names:
+                words.append(f"{len(names)} {word}" if brief else f"{word} at {', '.join(names)}")
+        words = words or ["no setting has two seeds yet"]
+        asides, words = asides[1:], asides[:1] + words  # the average comes first
+    return "; ".join(words + asides)
+
+
+def _by_effects(claim: Claim, evidence: Evidence) -> Entry:
+    what, effects = CONTRASTS[claim.contrast]
+    results = evidence.improved if claim.contrast in CHAPTER_5 else evidence.grid
+    epoch = claim.when or analysis.last_epoch(results)
+    verdicts, told, seeds = {}, [], []
+    for way, change in WAYS[claim.ways].items():
+        words, all_readings = [], []
+        for measure, toward in claim.measures.items():
+            found = effects(*change(claim.contrast, evidence, measure), epoch)
+            votes = {n: e for n, e in found.items() if n[0] != ASIDE and e.n >= ENOUGH}
+            readings = {name: reading(one, measure, toward) for name, one in votes.items()}
+            name = "" if way and len(claim.measures) == 1 else f"{measure.title} "
+            words.append(name[:1].upper() + name[1:] + _in_words(found, readings, bool(way)))
+            all_readings += readings.values()
+            seeds += [one.n for one in votes.values()]
+        verdicts[way] = combine(all_readings)
+        told.append((f"{way}, {verdicts[way]}: " if way else "") + ". ".join(words))
+    wanted = (f"{m.title}: {'more' if sign > 0 else 'less'}" for m, sign in claim.measures.items())
+    rule = f"{what}, at epoch {epoch}: {'; '.join(wanted)}"
+    ours = ". ".join(one[0].upper() + one[1:] for one in told) + "."
+    if claim.ways:
+        rule += f". Rules: {', '.join(verdicts)}"
+    if claim.ways == "time":
+        known = paces(claim.contrast, evidence).items()
+        kinds = dict(zip(FACTORS["conditioning"], ("GAN", "CGAN")))
+        ours += " Time of an epoch, beside the quicker one's: "
+        ours += ", ".join(f"{kinds.get(kind, kind)} × {own:.1f}" for kind, own in known) + "."
+    return Entry(claim, rule, ours, tuple(seeds), agreed([*verdicts.values()]))
+
+
+def _at_200(evidence: Evidence, measure: Measure) -> str:
+    """The measure's mean over the runs of each cell at the end of 200 epochs, in words."""
+    shown = []
+    for cell, long in evidence.long.items():
+        values = [measure(run, long["protocol"]["n_epochs"]) for run in long["runs"]]
+        if values and None not in values:
+            shown.append(f"{cell} {measure.form.format(mean(values))} (n = {len(values)})")
+    return f" {measure.title.capitalize()} after 200 epochs: {', '.join(shown)}." if shown else ""
+
+
+# --- Claims that are counted ---------------------------------------------------------------------
+
+
+def _unlabelled_bce(
+    evidence: Evidence, did: str, flag: Callable[[dict, dict], bool]
+) -> tuple[str, str]:
+    """At each eps, how many unlabelled BCE runs have a flaw, after the longest training of several.
+
+    It holds if at least half of them have it at each eps, in part if any has it.
+    """
+    grid, flawed, words = evidence.grid, [], []
+    for eps, cell in zip(FACTORS["bn_eps"], ("gan", "gan-eps0.8")):
+        runs, long = (
+            grid_runs(grid, conditioning="none", loss="bce", bn_eps=eps),
+            evidence.long[cell],
+        )
+        after = {analysis.last_epoch(grid): [flag(run, grid) for run in runs]}
+        if long["runs"]:
+            after[analysis.last_epoch(long)] = [flag(run, long) for run in long["runs"]]
+        shown = (f"{sum(flags)} of {len(flags)} by epoch {at}" for at, flags in after.items())
+        words.append(f"eps {eps:g}: {', '.join(shown)}")
+        several = [flags for flags in after.values() if len(flags) >= ENOUGH]
+        flawed += several[-1:]
     verdict = "can't be told"
-    if min(counts) >= ENOUGH:
-        verdict = _all_or_some([sum(fell) >= len(fell) / 2 for fell in fallen])
-        if verdict == "does not hold" and any(map(any, fallen)):
+    if len(flawed) == len(words):
+        verdict = _all_or_some([2 * sum(flags) >= len(flags) for flags in flawed])
+        if verdict == "does not hold" and any(map(any, flawed)):
             verdict = "holds in part"
-    return Entry(
-        "C1",
-        "GAN training is unstable and prone to mode collapse",
-        "samples by eye; the range of the losses (Fig. 8)",
-        "unlabelled BCE runs that collapsed: short of a digit, or below a quarter of the real "
-        "images' coverage. Holds if at least half of them did at each eps, in part if any did, "
-        "after the longest training that several seeds have",
-        f"BCE, no label, collapsed runs: {'; '.join(words)}.",
-        _seeds(counts),
+    return f"Runs that {did}: {'; '.join(words)}.", verdict
+
+
+def _fell_back(run: dict, results: dict) -> bool:
+    return FALLEN(run, analysis.last_epoch(results)) >= FALLEN.least
+
+
+def _obeyed(runs: Sequence[dict], epoch: int) -> list[float]:
+    return [share for run in runs if (share := ACCURACY(run, epoch)) is not None]
+
+
+def _obedience(evidence: Evidence) -> tuple[str, str]:
+    grid, last = evidence.grid, analysis.last_epoch(evidence.grid)
+    labelled = [grid_runs(grid, conditioning="label", loss=loss, bn_eps=eps)
+                for loss, eps in product(LOSSES, FACTORS["bn_eps"])]  # fmt: skip
+    shares = [_obeyed(runs, last) for runs in labelled]
+    several = [mean(cell) for cell in shares if len(cell) >= ENOUGH]
+    if not several:
+        return "No cell has two seeds yet.", "can't be told"
+    ours = f"At epoch {last}, {min(several):.1%} to {max(several):.1%} of a cell's images; chance "
+    ours += f"is 10 %, real digits score {grid['floor']['accuracy']:.1%}."
+    if swapped := _obeyed(grid_runs(grid, conditioning="label", discriminator="swapped"), last):
+        ours += f" With the GAN's D {mean(swapped):.1%}."
+    long = [_obeyed(one["runs"], analysis.last_epoch(one)) for one in evidence.long.values()]
+    several += [mean(cell) for cell in long if len(cell) >= ENOUGH]
+    return ours, _all_or_some([found >= OBEYS for found in several])
+
+
+def _never_less_clear(evidence: Evidence) -> tuple[str, str]:
+    """Of all long runs, from epoch 25 on; a fall that is too small to name is none."""
+    flags, words = [], []
+    for cell, long in evidence.long.items():
+        clear = []
+        for run in long["runs"]:
+            epochs = sorted(epoch for epoch in map(int, run["metrics"]) if epoch >= 25)
+            clear.append(True)
+            for measure in (PRECISION, ACCURACY):
+                course = [measure(run, epoch) for epoch in epochs]
+                if None not in course:
+                    clear[-1] &= max(np.maximum.accumulate(course) - course) <= PRECISION.least
+        if clear:
+            words.append(f"{cell} {sum(clear)} of {len(clear)}")
+        flags += clear
+    verdict = _all_or_some(flags) if len(flags) >= ENOUGH else "can't be told"
+    return (
+        f"Runs of 200 epochs that never got less clear: {', '.join(words) or 'none yet'}.",
         verdict,
     )
 
 
-def _c2(results: dict) -> Entry:
-    """The paper's argument, made fair: ranges compared at the same loss."""
-    last = results["protocol"]["n_epochs"]
-    ours, seeds, verdict = _by_effects(results, "conditioning", {RANGE: -1}, last)
-    (gan, cgan) = PAPER_RANGES.values()
-    return Entry(
-        "C2",
-        "CGAN is more stable: its losses have the smaller range",
-        f"GAN {gan[0]} to {gan[1]}, CGAN {cgan[0]} to {cgan[1]}; but one is BCE, the other MSE",
-        f"effect of CGAN for GAN, at the same loss, on the {RANGE.title}: less",
-        f"CGAN for GAN at the same loss: {ours} MSE for BCE, at the same label: "
-        f"{RANGE.title} {effect(results, 'loss', RANGE, last)}.",
-        seeds,
-        verdict,
-    )
+def _slope(loss: Loss, probability: torch.Tensor) -> torch.Tensor:
+    slope = torch.func.grad(lambda p: loss.generator(torch.logit(p)[None]))
+    return torch.vmap(slope)(probability).abs()
 
 
-def _c3(results: dict) -> Entry:
-    ours, seeds, verdict = _by_effects(results, "conditioning", {FRECHET: -1, COVERAGE: +1}, EARLY)
-    return Entry(
-        "C3",
-        "CGAN converges in a shorter time",
-        "samples by eye (Fig. 4, Fig. 6)",
-        f"effect of CGAN for GAN at epoch {EARLY} on Fréchet distance: less; coverage: more",
-        f"At epoch {EARLY}, CGAN for GAN at the same loss: {ours}",
-        seeds,
-        verdict,
-    )
+def _slopes(_evidence: Evidence) -> tuple[str, str]:
+    probability = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)
+    ratio = _slope(MSE, probability) / _slope(BCE, probability)
+    ours = f"By calculus: L_G's slope in D(x) under MSE is at most × {ratio.max():.2f} of BCE's."
+    return ours, _all_or_some([bool(more) for more in ratio > 1])
 
 
-def _c4(results: dict) -> Entry:
-    last = results["protocol"]["n_epochs"]
-    ours, seeds, verdict = _by_effects(results, "conditioning", {PRECISION: +1, FRECHET: -1}, last)
-    return Entry(
-        "C4",
-        "CGAN images are better and more consistent",
-        "samples by eye (Fig. 5, Fig. 7)",
-        f"effect of CGAN for GAN at epoch {last} on precision: more; Fréchet distance: less",
-        f"At epoch {last}, CGAN for GAN at the same loss: {ours}"
-        + _same_discriminator(results, FRECHET, last),
-        seeds,
-        verdict,
-    )
-
-
-def _c5(results: dict) -> Entry:
-    last, means, counts = results["protocol"]["n_epochs"], [], []
-    runs = _runs(results, conditioning="label")
-    for loss, eps in sorted({(run["loss"], run["bn_eps"]) for run in runs}):
-        found = by_seed(results, ACCURACY, last, conditioning="label", loss=loss, bn_eps=eps)
-        if len(found) >= ENOUGH:
-            means.append(estimate(found.values()).mean)
-            counts.append(len(found))
-    verdict = "can't be told"
-    if means:
-        verdict = _all_or_some([mean >= OBEYS for mean in means])
-    ours = "No cell has two seeds yet."
-    if means:
-        real = results["floor"]["accuracy"]
-        ours = f"At epoch {last}, {min(means):.1%} to {max(means):.1%} of a cell's images are "
-        ours += f"drawn as asked; chance is 10 %, real training digits score {real:.1%}."
-    other = {"conditioning": "label", "discriminator": "swapped"}
-    if found := by_seed(results, ACCURACY, last, **other):
-        ours += f" With the GAN's discriminator {estimate(found.values()).mean:.1%}."
-    rule = f"mean share drawn as asked, at least {OBEYS:.0%} in every labelled cell that has the "
-    rule += "CGAN's own discriminator and two or more seeds"
-    says, paper = "CGAN controls the class", "columns of Fig. 6"
-    return Entry("C5", says, paper, rule, ours, _seeds(counts), verdict)
-
-
-def _c6(results: dict) -> Entry:
-    last = results["protocol"]["n_epochs"]
-    measures = {RECALL: -1, COVERAGE: -1}
-    ours, seeds, verdict = _by_effects(results, "conditioning", measures, last)
-    balance = effect(results, "conditioning", IMBALANCE, last)
-    return Entry(
-        "C6",
-        "GAN output is more diverse than the CGAN's",
-        "stated in section 4.1",
-        f"effect of CGAN for GAN at epoch {last} on recall: less; coverage: less",
-        f"At epoch {last}, CGAN for GAN at the same loss: {ours} "
-        f"{IMBALANCE.title.capitalize()} {balance}.",
-        seeds,
-        verdict,
-    )
-
-
-def _c7(results: dict) -> Entry:
-    """Judged where there is a collapse to reduce: in the settings in which a BCE run collapsed.
-
-    Both readings of MSE have a vote: on the probability, as written, and on the raw score.
-    """
-    last, words, readings, counts = results["protocol"]["n_epochs"], [], [], []
-    settings = [
-        setting
-        for setting in analysis.settings("loss")
-        if any(collapsed(run, results) for run in _runs(results, loss="bce", **setting))
-    ]
-    for loss, name in (("mse", "MSE"), ("least-squares", "least squares")):
-        effects = simple_effects(results, "loss", COVERAGE, last, ("bce", loss))
-        for setting in settings:
-            where = analysis.in_words(setting)
-            runs = _runs(results, loss=loss, **setting)
-            n = sum(collapsed(run, results) for run in runs)
-            found = effects.get(where, estimate([]))
-            words.append(
-                f"{name} for BCE at {where}: coverage {found}, {n} of {len(runs)} runs collapsed"
-            )
-            if where in _votes(effects):
-                readings.append(reading(found, COVERAGE, +1))
-                counts.append(found.n)
-    ours = "; ".join(words) if words else "no BCE run collapsed"
-    return Entry(
-        "C7",
-        "MSE, in place of BCE, reduces mode collapse",
-        "stated; GAN and CGAN differ in loss and label",
-        f"effect of MSE, and of least squares, for BCE at epoch {last} on coverage, in settings "
-        "where a BCE run collapsed: more",
-        f"At epoch {last}, {ours}.",
-        _seeds(counts),
-        combine(readings),
-    )
-
-
-# --- The claims of section 4.2, which chapter 5 tests --------------------------------------------
-
-
-def _change(
-    number: str,
-    says: str,
-    what: str,
-    found: dict[tuple[Measure, int], dict[str, Estimate]],
-    when: int,
-) -> Entry:
-    """A claim about a change; ``found``: its effects by setting, for each measure and direction."""
-    words, readings, counts, wanted = [], [], [], []
-    for (measure, toward), effects in found.items():
-        shown = (f"{one} ({where})" for where, one in effects.items())
-        words.append(f"{measure.title} {', '.join(shown)}")
-        wanted.append(f"{measure.title}: {'more' if toward > 0 else 'less'}")
-        readings += _readings(effects, measure, toward)
-        counts += [one.n for one in _votes(effects).values()]
-    rule = f"effect of {what} at epoch {when} on {'; '.join(wanted)}"
-    ours = f"At epoch {when}: {'; '.join(words)}."
-    return Entry(number, says, ELSEWHERES, rule, ours, _seeds(counts), combine(readings))
-
-
-def _cbn(results: dict) -> Entry:
-    last = analysis.last_epoch(results)
-    found = {
-        (measure, toward): gains.label_effects(results, measure, last)
-        for measure, toward in ((FRECHET, -1), (COVERAGE, +1))
-    }
-    what = "CBN, in place of the label in G's input,"
-    return _change("4.2 a", "conditional batch normalisation helps", what, found, last)
-
-
-def _convolutions(results: dict, number: str, says: str, measures: dict, epoch: int) -> Entry:
-    found = {
-        (measure, toward): gains.layer_effects(results, measure, epoch)
-        for measure, toward in measures.items()
-    }
-    return _change(number, says, "convolution, in place of full connection,", found, epoch)
-
-
-def _fewer_parameters(_results: dict) -> Entry:
+def _parameters(_evidence: Evidence) -> tuple[str, str]:
     pairs = [[MODELS[layers, label] for layers in gains.LAYERS] for label in gains.LABEL]
     counts = [[gains.parameters(model) for model in pair] for pair in pairs]
-    fewer = [all(new < old for old, new in zip(*pair)) for pair in counts]
-    shown = "; ".join(
-        f"{new} has {sum(few):,}, {old} {sum(many):,}"
-        for (old, new), (many, few) in zip(pairs, counts)
+    shown = (
+        f"{new} {sum(few):,}, {old} {sum(many):,}" for (old, new), (many, few) in zip(pairs, counts)
     )
-    says, rule = "convolutions need fewer parameters", "numbers that G and D learn: less, in both"
-    return Entry("4.2 c", says, ELSEWHERES, rule, f"{shown}.", "–", _all_or_some(fewer))
+    fewer = [all(few < many for many, few in zip(*pair)) for pair in counts]
+    return f"{'; '.join(shown)}; by the widths chosen here.", _all_or_some(fewer)
 
 
-def verdicts(results: dict, improved: dict, long: dict) -> list[Entry]:
-    """All claims of the paper, in its order, judged by the results of chapters 4 and 5.
+_HALF = (
+    "unlabelled BCE runs after the longest training of several seeds, of which at least half at "
+)
+_HALF += "each eps (holds) or any (in part) "
+# By name: what decides, in words, and the count: our evidence and the verdict.
+COUNTS: dict[str, tuple[str, Callable[[Evidence], tuple[str, str]]]] = {
+    "unlabelled BCE runs that fell back": (
+        f"{_HALF}fell back: all falls of coverage and precision from a measured epoch to the next "
+        f"add up to {FALLEN.least} or more", lambda e: _unlabelled_bce(e, "fell back", _fell_back)),
+    "unlabelled BCE runs that collapsed": (
+        f"{_HALF}collapsed: short of a digit, or below a quarter of the real images' coverage",
+        lambda e: _unlabelled_bce(e, "collapsed", collapsed)),
+    "obedience": (
+        f"mean share drawn as asked, at least {OBEYS:.0%} in every labelled cell that has the "
+        "CGAN's own discriminator and two or more seeds", _obedience),
+    "runs that never got less clear": (
+        f"precision and drawn as asked, from epoch 25 on, never more than {PRECISION.least} below "
+        "their best so far: all runs, or some", _never_less_clear),
+    "slopes": ("the slope of L_G in D(x) under MSE: more than under BCE", _slopes),
+    "parameters": ("numbers that G and D learn, with the widths chosen here: less, in both",
+                   _parameters),
+}  # fmt: skip
 
-    ``long``: the runs of 200 epochs, see ganlib.endurance.
+
+def _by_count(claim: Claim, evidence: Evidence) -> Entry:
+    rule, count = COUNTS[claim.contrast]
+    ours, verdict = count(evidence)
+    return Entry(claim, rule, ours, (), verdict)
+
+
+def verdicts(results: dict, improved: dict, long: dict[str, dict]) -> list[Entry]:
+    """All claims of ganlib.claims.JUDGED, judged by the results of chapters 4 and 5.
+
+    ``long``: the runs of 200 epochs of each cell, see ganlib.endurance; a cell may have none.
     """
-    last = analysis.last_epoch(improved)
-    clearer = {PRECISION: +1, FRECHET: -1, analysis.SPECKS: -1}
-    sooner = {FRECHET: -1, COVERAGE: +1}
-    return [
-        _c1(results, long),
-        *(judge(results) for judge in (_c2, _c3, _c4, _c5, _c6, _c7)),
-        _cbn(improved),
-        _convolutions(improved, "4.2 b", "convolutions give clearer digits", clearer, last),
-        _fewer_parameters(improved),
-        _convolutions(improved, "4.2 d", "convolutions converge faster", sooner, EARLY),
-    ]
+    evidence, entries = Evidence(results, improved, long), []
+    for claim in JUDGED:
+        entry = (_by_count if claim.contrast in COUNTS else _by_effects)(claim, evidence)
+        also = _at_200(evidence, claim.also) if claim.also else ""
+        entries.append(replace(entry, ours=entry.ours + also))
+    return entries

@@ -12,13 +12,18 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def _unbroken(cell: str) -> str:
+    """The cell with spaces that do not break, but for one before an interval."""
+    return str(cell).replace(" ", "\N{NO-BREAK SPACE}").replace("\N{NO-BREAK SPACE}[", " [")
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of text under a header. A notebook shows it as HTML, `print` as aligned columns.
 
-    ``wide``: its columns hold sentences, which may wrap; otherwise every column but the first is
-    set to the right, as numbers are read. Raises ValueError if a row has not as many cells as the
-    header.
+    ``wide``: its columns hold sentences; otherwise every column but the first is set to the right,
+    as numbers are read, and breaks only before an interval. Raises ValueError if a row has not as
+    many cells as the header.
     """
 
     header: Sequence[str]
@@ -38,8 +43,9 @@ class Table:
     def _repr_html_(self) -> str:
         def cells(row: Sequence[str], tag: str) -> str:
             side = ["left", *["left" if self.wide else "right"] * (len(row) - 1)]
-            space = "normal" if self.wide or tag == "th" else "pre"
-            style = f"vertical-align: top; padding: 0.15rem 0.25rem; white-space: {space}"
+            style = "vertical-align: top; padding: 0.15rem 0.25rem; white-space: pre-wrap"
+            if not self.wide and tag == "td":
+                row = [row[0], *(_unbroken(cell) for cell in row[1:])]
             shown = (f'<{tag} style="text-align: {s}; {style}">{escape(str(c))}</{tag}>'
                      for c, s in zip(row, side))  # fmt: skip
             return "".join(shown)
@@ -51,3 +57,8 @@ class Table:
         table += f"{caption}{head}<tbody>{body}</tbody></table>"
         # On a narrow screen the table scrolls in its box, which the keyboard can reach.
         return f'<div tabindex="0" style="overflow-x: auto; margin-bottom: 1rem">{table}</div>'
+
+
+def n_intervals(*tables: Table) -> int:
+    """How many intervals some tables print."""
+    return sum(str(cell).count("[") for table in tables for row in table.rows for cell in row)

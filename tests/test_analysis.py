@@ -7,7 +7,7 @@ from copy import deepcopy
 import pytest
 
 from ganlib import analysis
-from ganlib.analysis import COVERAGE, FRECHET, RANGE, Estimate
+from ganlib.analysis import COVERAGE, FALLEN, FRECHET, LEVEL, RANGE, UNEVEN, Estimate
 from ganlib.history import LOGGING_RULES
 from ganlib.runs import RunError
 
@@ -30,6 +30,7 @@ def made_run(conditioning, loss, bn_eps, seed, discriminator="own", **measures) 
         "metrics": {"5": dict(measured), "25": dict(measured)},
         "losses": {rule: deepcopy(ends) for rule in RULES},
         "epoch_means": {"g_loss": [1.0], "d_loss": [1.0]},
+        "seconds": 100.0 if conditioning == "none" else 200.0,
     }
 
 
@@ -201,6 +202,22 @@ def test_resemblance_is_the_worse_ends_factor():
     assert analysis.resemblance((1, 4), (1, 4)) == pytest.approx(1)
     assert analysis.resemblance((1, 4), (2, 12)) == pytest.approx(3)
     assert analysis.resemblance((4, 4), (1, 4)) == pytest.approx(4)
+
+
+def test_what_fell_back_is_added_up_and_what_rose_is_not():
+    run = made_run("none", "bce", 1e-5, 0)
+    assert FALLEN(run, 25) == 0
+    for epoch, coverage, precision in ((1, 0.2, 0.4), (5, 0.1, 0.7), (25, 0.6, 0.5)):
+        run["metrics"][str(epoch)] = {"coverage": coverage, "precision": precision}
+    assert FALLEN(run, 25) == pytest.approx(0.1 + 0.2)
+    assert FALLEN(run, 5) == pytest.approx(0.1)
+
+
+def test_gs_loss_is_held_beside_ds():
+    run = made_run("none", "bce", 1e-5, 0)  # 0.5 to 3, and 0.25 to 1
+    assert UNEVEN(run, 25) == pytest.approx(2.5 / 0.75)
+    run["epoch_means"] = {"g_loss": [1.0, 3.0], "d_loss": [0.5, 0.5]}
+    assert LEVEL(run, 25) == pytest.approx(4)
 
 
 # --- Reading the file ----------------------------------------------------------------------------

@@ -10,7 +10,12 @@ from ganlib.configuration import TrainingConfig
 from ganlib.endurance import LongRun, long_runs
 
 MEASURED = {"coverage": 0.5, "classes": 10, "recall": 0.5, "precision": 0.8, "frechet": 8.0}
-MEASURED |= {"class_counts": [10, 30, *[10] * 6, 0, 0], "n_images": 100}
+MEASURED |= {
+    "specks": 0.1,
+    "accuracy": None,
+    "class_counts": [10, 30, *[10] * 6, 0, 0],
+    "n_images": 100,
+}
 
 
 def made_long(*coverages: float, epochs: tuple[int, ...] = (25, 200)) -> dict:

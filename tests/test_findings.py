@@ -62,22 +62,32 @@ def test_the_table_of_cells_gives_mean_and_spread(results):
     assert rows["real training images"][2] == "0.95"
 
 
+def test_seeds_too_far_apart_for_a_mean_are_shown_one_by_one(results):
+    for run, coverage in zip(results["runs"], (0.0, 0.03, 0.14)):  # the first cell's
+        run["metrics"]["25"]["coverage"] = coverage
+    assert findings.cells_table(results).rows[0][2] == "0.00, 0.03, 0.14"
+
+
+def test_ranges_are_compared_under_every_rule_of_logging(results):
+    for run in results["runs"]:
+        wide = 2.0 if run["conditioning"] == "none" else 1.0
+        run["losses"]["epoch means"] = {"g_loss": [0.0, wide], "d_loss": [0.0, 0.5]}
+    rows = {row[0]: row[1:] for row in curves.range_effects_table(results).rows}
+    assert list(rows) == list(LOGGING_RULES)
+    same = "× 1.00 [1.00, 1.00]"
+    assert rows["every 400"] == (same, "does not hold", same)
+    assert rows["epoch means"] == ("× 0.50 [0.50, 0.50]", "holds", same)
+
+
 def test_the_table_of_effects_gives_the_numbers_of_the_effects(results):
     rows = findings.effects_table(results).rows
     main = analysis.effect(results, "conditioning", analysis.COVERAGE, 25)
-    assert rows[0][1:3] == ("3", str(main))
+    assert rows[0][1] == str(main) and "of 3 seeds" in findings.effects_table(results).caption
     assert len(rows) == 3 + 4 * 3 + 1  # averages, settings, and one with least squares
 
 
-def test_sentences_say_the_average_and_both_ends(results):
-    label, _, eps = findings.sentences(results)
-    assert label.startswith("A label (and the CGAN's D), where there was none: coverage +0.20")
-    assert eps.startswith("Eps 0.8, where there was 1e-05: coverage -0.10")
-
-
-def test_tables_of_steps_and_ranges_have_a_line_each(results, unfinished):
+def test_the_table_of_steps_has_a_line_each(results, unfinished):
     assert len(findings.steps_table(results).rows) == 8
-    assert findings.range_table(results).rows[0][2] == "0.25 to 3.00"
     assert "no run yet" in repr(findings.steps_table(unfinished))
 
 

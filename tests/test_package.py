@@ -62,12 +62,15 @@ MAY_IMPORT = {
     "densities": {"losses"},
     "analysis": {"runs", "experiment"},
     "gains": {"networks", "experiment", "improvements", "analysis"},
-    "ledger": {"endurance", "improvements", "analysis", "gains"},
-    "findings": {"history", "sampling", "experiment", "plotting", "tables", "analysis", "ledger"},
+    "claims": {"analysis"},
+    "contrasts": {"history", "improvements", "analysis", "gains"},
+    "ledger": {"losses", "experiment", "improvements", "analysis", "gains", "claims", "contrasts"},
+    "findings": {"sampling", "experiment", "plotting", "tables", "analysis", "claims", "ledger"},
     "anatomy": {"convolutional", "networks", "plotting"},
     "comparisons": {"classifier", "improvements", "runs", "plotting", "tables"}
     | {"analysis", "gains", "findings"},
-    "curves": {"losses", "history", "runs", "plotting", "tables", "densities", "analysis"},
+    "curves": {"losses", "history", "runs", "plotting", "tables", "densities", "analysis"}
+    | {"contrasts", "ledger"},
     "widgets": {"configuration", "data", "training", "sampling", "runs", "plotting", "curves"},
     "export": {"convolutional", "files", "networks", "sampling", "runs"},
     "commands": {"configuration", "data", "networks", "training", "sampling", "runs", "tables"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganlib.tables import Table
+from ganlib.tables import Table, n_intervals
 
 
 @pytest.fixture
@@ -26,3 +26,15 @@ def test_html_holds_every_cell_and_escapes_it(table):
 def test_a_row_of_another_length_is_refused():
     with pytest.raises(ValueError, match="2 columns, but a row has 1"):
         Table(("a", "b"), [("only one",)])
+
+
+def test_numbers_break_before_an_interval_only_and_names_anywhere():
+    shown = Table(("change", "effect"), [("a label", "+0.10 [+0.05, +0.15]")])._repr_html_()
+    assert "a label" in shown and "+0.10 [+0.05,\N{NO-BREAK SPACE}+0.15]" in shown
+    sentences = Table(("change", "effect"), [("a label", "does much")], wide=True)
+    assert "does much" in sentences._repr_html_()
+
+
+def test_intervals_are_counted():
+    one = Table(("change", "effect"), [("a", "+0.1 [0.0, 0.2]"), ("b", "+0.1 (one seed)")])
+    assert n_intervals(one, one) == 2
