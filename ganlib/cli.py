@@ -15,6 +15,7 @@ from ganlib import commands, judging, metrics, networks
 from ganlib.commands import EXPECTED, PAPER_LOSS, WORKSPACE
 from ganlib.configuration import DEVICES, TrainingConfig
 from ganlib.data import DATASETS
+from ganlib.errors import Refused
 from ganlib.losses import LOSSES
 from ganlib.recording import RECIPES
 
@@ -87,7 +88,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; see {self.prog} --help")
+        raise Refused(f"{message}; see {self.prog} --help")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from ganlib import data, networks
 from ganlib.configuration import TrainingConfig, choose_device
+from ganlib.errors import Refused
 from ganlib.export import export
 from ganlib.runs import (
     RECORDED,
@@ -36,7 +37,7 @@ from ganlib.tables import aligned
 from ganlib.training import TrainingDiverged
 
 # What may go wrong without a bug: told in one line. Anything else shows its traceback.
-EXPECTED = (ValueError, RunError, data.DataUnavailable, TrainingDiverged, PermissionError)
+EXPECTED = (Refused, RunError, data.DataUnavailable, TrainingDiverged, PermissionError)
 
 WORKSPACE = Path("runs")  # where own runs go, unless said otherwise
 MOST_IMAGES = 100_000  # drawn at once: 0.4 GB
@@ -143,12 +144,12 @@ def discard(folder: Path, before: set[Path]) -> None:
 def sample_command(options: argparse.Namespace) -> int:
     out = Path(options.out)
     if out.suffix.lower() not in (".npz", ".png"):
-        raise ValueError(f"--out must end in .npz or .png, not {options.out!r}")
+        raise Refused(f"--out must end in .npz or .png, not {options.out!r}")
     if options.n < 1:
-        raise ValueError(f"--n must be at least 1, not {options.n}")
+        raise Refused(f"--n must be at least 1, not {options.n}")
     check_drawing(options)
     if options.digit is not None and not 0 <= options.digit <= 9:
-        raise ValueError(f"--digit must be 0 to 9, not {options.digit}")
+        raise Refused(f"--digit must be 0 to 9, not {options.digit}")
     run = find_run(options.run)
     images, labels = sample(run, options.n, options.seed, options.digit)
     if out.suffix.lower() == ".png":
@@ -163,11 +164,11 @@ def sample_command(options: argparse.Namespace) -> int:
 
 
 def check_drawing(options: argparse.Namespace) -> None:
-    """Raises ValueError for a --seed that PyTorch would not take, or too large an --n."""
+    """Raises Refused for a --seed that PyTorch would not take, or too large an --n."""
     if not 0 <= options.seed < 2**63:
-        raise ValueError(f"--seed must be at least 0 and below 2**63, not {options.seed}")
+        raise Refused(f"--seed must be at least 0 and below 2**63, not {options.seed}")
     if options.n > MOST_IMAGES:
-        raise ValueError(f"--n must be at most {MOST_IMAGES:,}, not {options.n:,}")
+        raise Refused(f"--n must be at most {MOST_IMAGES:,}, not {options.n:,}")
 
 
 def sample(
@@ -176,10 +177,10 @@ def sample(
     """``n`` images by the run's generator, (n, 1, H, W) float32 in [-1, 1], and their labels (n,).
 
     A conditional run draws ``digit``, or 0 to 9 in turn; for any other run the labels are -1.
-    Raises ValueError if a digit is asked of an unconditional run.
+    Raises Refused if a digit is asked of an unconditional run.
     """
     if digit is not None and not run.conditional:
-        raise ValueError(
+        raise Refused(
             f"{run.name} is a {networks.family(run.config.model).title} that knows no labels: "
             "leave --digit out, or sample a conditional run"
         )
@@ -200,7 +201,7 @@ def nearly_square(images: torch.Tensor) -> np.ndarray:
 def list_command(options: argparse.Namespace) -> int:
     folder = Path(options.folder)
     if not folder.is_dir() and folder != WORKSPACE:
-        raise ValueError(f"{folder} is no folder: name one that holds runs")
+        raise Refused(f"{folder} is no folder: name one that holds runs")
     named = [(name, RECORDED / name) for name in recorded_names()]
     named += [(str(path.parent), path.parent) for path in sorted(folder.glob("*/config.json"))]
     rows = [("run", "model", "loss", "bn_eps", "data set", "epochs", "time", "device")]

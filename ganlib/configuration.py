@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 import torch
 
 from ganlib.data import DATASETS
+from ganlib.errors import Refused
 from ganlib.losses import LOSSES
 from ganlib.networks import MODELS
 
@@ -76,7 +77,7 @@ class TrainingConfig:
 
     def _require(self, name: str, holds: bool, wanted: str) -> None:
         if not holds:
-            raise ValueError(f"{name} must be {wanted}, not {getattr(self, name)!r}")
+            raise Refused(f"{name} must be {wanted}, not {getattr(self, name)!r}")
 
 
 def config_fields() -> dict[str, object]:
@@ -87,7 +88,7 @@ def config_fields() -> dict[str, object]:
 def choose_device(name: str = "auto") -> torch.device:
     """The device called ``name``; ``auto`` is CUDA if there is one, else MPS, else the CPU.
 
-    Raises ValueError if the device is unknown or this machine has none.
+    Raises Refused if the device is unknown or this machine has none.
     """
     here = {
         "cuda": torch.cuda.is_available(),
@@ -98,10 +99,10 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device(next(device for device, present in here.items() if present))
     kind, _, index = name.partition(":")
     if kind not in here or (index and not index.isdecimal()):
-        raise ValueError(f"unknown device {name!r}: choose one of {', '.join(DEVICES)}")
+        raise Refused(f"unknown device {name!r}: choose one of {', '.join(DEVICES)}")
     if not here[kind]:
-        raise ValueError(f"this machine has no {kind} device: use --device auto or cpu")
+        raise Refused(f"this machine has no {kind} device: use --device auto or cpu")
     count = torch.cuda.device_count() if kind == "cuda" else 1
     if index and int(index) >= count:
-        raise ValueError(f"there is no {name}: this machine's last one is {kind}:{count - 1}")
+        raise Refused(f"there is no {name}: this machine's last one is {kind}:{count - 1}")
     return torch.device(name)

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from ganlib.errors import Refused
+
 LEAK = 0.2  # slope of LeakyReLU below zero
 
 
@@ -102,7 +104,7 @@ class ConvolutionalDiscriminator(nn.Module):
     ``spectral`` (Miyato et al. 2018) each layer's weights are divided by their largest singular
     value, so that a score can change only so fast from one image to the next.
 
-    Raises ValueError if ``img_size`` cannot be halved once for each of ``widths``.
+    Raises Refused if ``img_size`` cannot be halved once for each of ``widths``.
     """
 
     def __init__(
@@ -118,7 +120,7 @@ class ConvolutionalDiscriminator(nn.Module):
     ):
         super().__init__()
         if img_size < 2 ** len(widths):
-            raise ValueError(
+            raise Refused(
                 f"img_size must be at least {2 ** len(widths)} for a convolutional model, "
                 f"which halves it {len(widths)} times, not {img_size}"
             )

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ganlib import sources
+from ganlib.errors import Refused
 from ganlib.sources import DataUnavailable, check_fit
 
 FOLDER_VARIABLE, SPLITS, data_folders = (
@@ -42,7 +43,7 @@ class DigitImages:
     ``images``: (N, 1, H, W) float32 in [-1, 1]; ``labels``: (N,) int64 in 0..9.
     ``replaces``: the title of the data set that was asked for and could not be had, else "".
 
-    Raises ValueError if the images are not square, grey and in that range, or the labels not
+    Raises Refused if the images are not square, grey and in that range, or the labels not
     theirs.
     """
 
@@ -59,7 +60,7 @@ class DigitImages:
             low, high = (float(end) for end in self.images.aminmax())
             if not (self.images.is_floating_point() and -1 <= low <= high <= 1):  # nor NaN
                 kind = f"{self.images.dtype} from {low:g} to {high:g}"
-                raise ValueError(f"the images are {kind}, where floats in [-1, 1] are expected")
+                raise Refused(f"the images are {kind}, where floats in [-1, 1] are expected")
 
     @property
     def title(self) -> str:
@@ -143,15 +144,15 @@ def load(
     marked as the stand-in that they are, in place of raising; and if there are fewer images than
     ``size``, return all of them.
 
-    Raises ValueError for an unknown name or split or a size out of range, DataUnavailable if the
+    Raises Refused for an unknown name or split or a size out of range, DataUnavailable if the
     data set is not here and cannot be downloaded.
     """
     if name not in DATASETS:
-        raise ValueError(f"unknown data set {name!r}: choose one of {', '.join(DATASETS)}")
+        raise Refused(f"unknown data set {name!r}: choose one of {', '.join(DATASETS)}")
     if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}: choose train or test")
+        raise Refused(f"unknown split {split!r}: choose train or test")
     if img_size < 4:
-        raise ValueError(f"img_size must be at least 4 pixels, not {img_size}")
+        raise Refused(f"img_size must be at least 4 pixels, not {img_size}")
     train, replaces = split == "train", ""
     if name != "digits":
         try:
@@ -166,11 +167,9 @@ def load(
         pixels, labels = _sklearn_pixels(train)
     if size is not None:
         if size < 1:
-            raise ValueError(f"the number of images must be at least 1, not {size}")
+            raise Refused(f"the number of images must be at least 1, not {size}")
         if size > len(pixels) and not fallback:
-            raise ValueError(
-                f"{name} has {len(pixels):,} images in its {split} split, not {size:,}"
-            )
+            raise Refused(f"{name} has {len(pixels):,} images in its {split} split, not {size:,}")
         pixels, labels = pixels[:size], labels[:size]
     images = resize(scale(pixels).unsqueeze(1), img_size)
     return DigitImages(images, labels, name, split, replaces).to(device)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ganlib.configuration import TrainingConfig
+from ganlib.errors import Refused
 from ganlib.experiment import loss_ranges, read_results
 from ganlib.recording import RECIPES
 from ganlib.runs import RECORDED, SAMPLE_EPOCHS, RunError, find_run
@@ -50,9 +51,9 @@ class LongRun:
 
 
 def long_runs(n_seeds: int = 3) -> list[LongRun]:
-    """The runs beside the recorded ones, seed by seed. Raises ValueError if there are no seeds."""
+    """The runs beside the recorded ones, seed by seed. Raises Refused if there are no seeds."""
     if n_seeds < 1:
-        raise ValueError(f"the number of seeds must be at least 1, not {n_seeds}")
+        raise Refused(f"the number of seeds must be at least 1, not {n_seeds}")
     runs = [LongRun(cell, seed) for seed in range(n_seeds) for cell in CELLS]
     return [run for run in runs if run.seed > 0 or run.cell not in RECIPES]
 

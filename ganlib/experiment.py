@@ -17,6 +17,7 @@ from torch import nn
 
 from ganlib import metrics
 from ganlib.configuration import TrainingConfig
+from ganlib.errors import Refused
 from ganlib.runs import RECORDED, Run, RunError, read_run, train_run, write_whole
 from ganlib.sampling import draw
 
@@ -78,10 +79,10 @@ class Cell:
 def cells(n_seeds: int = 3, n_seeds_least_squares: int = 1) -> list[Cell]:
     """The grid, seed by seed, so that a grid cut short has as many seeds as possible everywhere.
 
-    Raises ValueError if there are no seeds.
+    Raises Refused if there are no seeds.
     """
     if n_seeds < 1 or n_seeds_least_squares < 0:
-        raise ValueError(f"the number of seeds must be at least 1, not {n_seeds}")
+        raise Refused(f"the number of seeds must be at least 1, not {n_seeds}")
     grid = []
     for seed in range(max(n_seeds, n_seeds_least_squares)):
         for conditioning, loss, bn_eps in product(("none", "label"), LOSSES, BN_EPS):

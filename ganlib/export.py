@@ -31,6 +31,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from ganlib import networks
 from ganlib.convolutional import UpConv2d
+from ganlib.errors import Refused
 from ganlib.runs import Run, RunError, write_whole
 from ganlib.sampling import generate
 
@@ -59,7 +60,7 @@ def layers_of(generator: nn.Module, latent_dim: int, n_classes: int = 0) -> list
     """The layers that the generator's forward goes through, in order.
 
     With ``n_classes`` above 0 it is called with z (N, latent_dim) and labels (N,), else with z.
-    Raises ValueError, naming the part, if the format has no layer for it.
+    Raises Refused, naming the part, if the format has no layer for it.
     """
     generator = deepcopy(generator).eval()
     graph = _Tracer().trace(generator)
@@ -82,7 +83,7 @@ def layers_of(generator: nn.Module, latent_dim: int, n_classes: int = 0) -> list
         elif x in taken and not set(taken) - {x, *labels}:
             layers += _translate(node, part, _shape(x), n_classes if len(taken) > 1 else 0)
         else:
-            raise ValueError(f"cannot export {node.name}: it takes not what the layer before made")
+            raise Refused(f"cannot export {node.name}: it takes not what the layer before made")
         x = node
     return layers
 
@@ -105,7 +106,7 @@ def _translate(node: fx.Node, part, taken: tuple[int, ...], n_classes: int) -> l
     if isinstance(part, nn.Conv2d):
         form = (part.kernel_size, part.stride, part.padding, part.dilation, part.groups)
         if form != ((3, 3), (1, 1), (1, 1), (1, 1), 1) or part.padding_mode != "zeros":
-            raise ValueError(f"{part} is not a 3 x 3 convolution of stride 1 and padding 1")
+            raise Refused(f"{part} is not a 3 x 3 convolution of stride 1 and padding 1")
         convolution = {"kind": "conv3x3", "weight": part.weight, "bias": _bias(part)}
         if not isinstance(part, UpConv2d):
             return [convolution]
@@ -125,13 +126,13 @@ def _translate(node: fx.Node, part, taken: tuple[int, ...], n_classes: int) -> l
         _check_doubles(part, taken, made)
         return [{"kind": "upsample2"}]
     name = type(part).__name__ if isinstance(part, nn.Module) else getattr(part, "__name__", part)
-    raise ValueError(f"cannot export {name}: the format has no such layer")
+    raise Refused(f"cannot export {name}: the format has no such layer")
 
 
 def _check_doubles(part: nn.Module, taken: tuple[int, ...], made: tuple[int, ...]) -> None:
     nearest = getattr(part, "mode", "nearest") == "nearest"
     if not nearest or made[1:] != tuple(2 * side for side in taken[1:]):
-        raise ValueError(f"{part} is not the nearest up-sampling by 2")
+        raise Refused(f"{part} is not the nearest up-sampling by 2")
 
 
 def _bias(module: nn.Linear | nn.Conv2d) -> Tensor:
@@ -195,7 +196,7 @@ def play(layers: list[Layer], z: Tensor, labels: Tensor) -> Tensor:
 def export(run: Run, folder: Path | str) -> Path:
     """Write the run's generator into ``folder``, enter it in the index there; returns RUN.json.
 
-    Raises RunError if the run or the folder fails, ValueError if the format cannot hold it.
+    Raises RunError if the run or the folder fails, Refused if the format cannot hold it.
     """
     folder, config = Path(folder), run.config
     about = {
@@ -222,7 +223,7 @@ def encode(generator: nn.Module, latent_dim: int, n_classes: int = 0) -> tuple[d
     """A generator's description and weights, as they stand in RUN.json and RUN.bin.
 
     With ``n_classes`` above 0 the generator takes labels. Matrices are in half precision, unless
-    that would move a pixel by more than CLOSE. Raises ValueError if the format cannot hold it.
+    that would move a pixel by more than CLOSE. Raises Refused if the format cannot hold it.
     """
     z = torch.randn(100, latent_dim, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(100) % max(n_classes, 1)
@@ -233,7 +234,7 @@ def encode(generator: nn.Module, latent_dim: int, n_classes: int = 0) -> tuple[d
         if moved <= CLOSE:
             break
     else:
-        raise ValueError(f"cannot export this generator: as layers, it is {moved:.2g} off")
+        raise Refused(f"cannot export this generator: as layers, it is {moved:.2g} off")
     places, content = _packed(stored)
     described = {
         "latent_dim": latent_dim,

@@ -1,16 +1,53 @@
 """Files of a run: written whole or not at all, read with an error that says what to do."""
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 from torch import Tensor
 
+from ganlib.errors import RunError
 
-class RunError(RuntimeError):
-    """A run's folder is missing, damaged, of another version, or in the way."""
+LOCK = ".ganlib-lock"  # in a folder that is written into; gone when that ends
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Be the one that writes into ``folder``, made if it is not there and gone if it stays empty.
+
+    A killed process leaves the folder free. Raises RunError at once if another one is writing
+    there, and if the folder cannot be written. Not for a second time inside itself.
+    """
+    new = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    lock = FileLock(folder / LOCK, timeout=0, thread_local=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise RunError(
+            f"{folder} is in use by another process: wait until it ends, or name another folder"
+        ) from None
+    except OSError as error:
+        _remove_empty(new)
+        raise RunError(f"cannot write {folder}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows keeps an open file; there, release removes it
+            (folder / LOCK).unlink()
+        lock.release()
+        _remove_empty(new)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    with contextlib.suppress(OSError):  # one that is not empty, or gone
+        for folder in folders:
+            folder.rmdir()
 
 
 def write_whole(path: Path, content: bytes) -> None:

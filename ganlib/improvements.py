@@ -9,6 +9,7 @@ chapter 4 are (:mod:`ganlib.experiment`), in ``improvements.json``.
 from dataclasses import dataclass
 
 from ganlib.configuration import TrainingConfig
+from ganlib.errors import Refused
 from ganlib.runs import RECORDED
 
 RESULTS = RECORDED / "improvements.json"
@@ -56,7 +57,7 @@ def models() -> tuple[str, ...]:
 
 
 def arms(n_seeds: int = 3) -> list[Arm]:
-    """The four cells and the variants, seed by seed. Raises ValueError if there are no seeds."""
+    """The four cells and the variants, seed by seed. Raises Refused if there are no seeds."""
     if n_seeds < 1:
-        raise ValueError(f"the number of seeds must be at least 1, not {n_seeds}")
+        raise Refused(f"the number of seeds must be at least 1, not {n_seeds}")
     return [Arm(model, seed) for seed in range(n_seeds) for model in models()]

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from ganlib import classifier, data, endurance, experiment, improvements, metrics
 from ganlib.commands import check_drawing, duration, follow
 from ganlib.configuration import TrainingConfig, choose_device
+from ganlib.errors import Refused
 from ganlib.experiment import AnyCell
 from ganlib.recording import RECIPES, measure_packed, pack
 from ganlib.runs import Run, RunError, find_run, read_run, recorded_names, write_whole
@@ -48,7 +49,7 @@ def record_command(options: argparse.Namespace) -> int:
     known = [CLASSIFIER, *RECIPES]
     for name in options.names:
         if name not in known:
-            raise ValueError(f"unknown recipe {name!r}: choose one of {', '.join(known)}")
+            raise Refused(f"unknown recipe {name!r}: choose one of {', '.join(known)}")
     done = [*recorded_names(), *([CLASSIFIER] if classifier.SHIPPED.is_file() else [])]
     names = options.names or [name for name in known if name not in done]
     for name in known:
@@ -92,7 +93,7 @@ def record_run(name: str, folder: Path, device: str) -> bool:
 def reference_for(run: Run) -> metrics.Reference:
     """Both splits of the run's data at its image size, as the judge sees them."""
     if run.config.dataset != classifier.TRAINED_ON:
-        raise ValueError(
+        raise Refused(
             f"{run.name} was trained on {run.config.dataset}, and the classifier that judges "
             f"reads {classifier.TRAINED_ON} alone"
         )
@@ -105,9 +106,7 @@ def reference_for(run: Run) -> metrics.Reference:
 
 def evaluate_command(options: argparse.Namespace) -> int:
     if options.n <= metrics.K:
-        raise ValueError(
-            f"--n must be above {metrics.K}, the neighbours looked at, not {options.n}"
-        )
+        raise Refused(f"--n must be above {metrics.K}, the neighbours looked at, not {options.n}")
     check_drawing(options)
     run = find_run(options.run)
     against = reference_for(run)
@@ -164,7 +163,7 @@ def experiment_command(options: argparse.Namespace) -> int:
     by_default = min(4, os.cpu_count() or 1) if device.type == "cpu" else 1
     n_workers = by_default if options.workers is None else options.workers
     if n_workers < 1:
-        raise ValueError(f"--workers must be at least 1, not {n_workers}")
+        raise Refused(f"--workers must be at least 1, not {n_workers}")
     grid, path, epochs = grid_of(options.chapter, options.seeds, options.least_squares_seeds)
     workspace = Path(options.workspace) / path.stem
     results = opened_results(path, epochs)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganlib.convolutional import LEAK, ConvolutionalDiscriminator, convolutional_layers
+from ganlib.errors import Refused
 
 # --- The GAN -------------------------------------------------------------------------------------
 
@@ -303,9 +304,9 @@ MODELS = {
 
 
 def family(model: str) -> Family:
-    """The family called ``model``. Raises ValueError, naming the known ones, for any other."""
+    """The family called ``model``. Raises Refused, naming the known ones, for any other."""
     if model not in MODELS:
-        raise ValueError(f"unknown model {model!r}: choose one of {', '.join(MODELS)}")
+        raise Refused(f"unknown model {model!r}: choose one of {', '.join(MODELS)}")
     return MODELS[model]
 
 

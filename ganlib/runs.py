@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from ganlib import networks
 from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.data import DigitImages
+from ganlib.errors import Refused
 from ganlib.files import RunError, read_tensors, read_whole, sweep, write_whole
 from ganlib.history import LossHistory, summarise
 from ganlib.sampling import SHEET, fixed_z, from_sheet, generate, png, to_sheet
@@ -206,14 +207,14 @@ def train_run(
     ``resume`` goes on from the last checkpoint in ``folder``, with the configuration stored there
     (only n_epochs and device may differ). On the CPU the result equals an uninterrupted run, bit
     for bit. Raises RunError if the folder holds a run and ``resume`` is not set, or the reverse;
-    ValueError if the data are not the train split of what the configuration says, or cannot be
+    Refused if the data are not the train split of what the configuration says, or cannot be
     cut into batches.
     """
     folder = Path(folder)
     if dataset.name != config.dataset:  # a stand-in must not be stored under another name
-        raise ValueError(f"config.dataset must be {dataset.name!r}, the data given")
+        raise Refused(f"config.dataset must be {dataset.name!r}, the data given")
     if dataset.split != "train":
-        raise ValueError(f"the {dataset.split} split is held out: train on the train split")
+        raise Refused(f"the {dataset.split} split is held out: train on the train split")
     if (folder / "config.json").exists() != resume:
         hint = (
             "it holds no run to resume" if resume else "it holds a run: resume it or go elsewhere"
@@ -228,7 +229,7 @@ def train_run(
             )
         sweep(folder)
     if config.train_size not in (None, len(dataset)):
-        raise ValueError(f"config.train_size must be {len(dataset)}, the number of images given")
+        raise Refused(f"config.train_size must be {len(dataset)}, the number of images given")
     check_batches(len(dataset), config)
     players = start(*networks_for(config), config, networks.family(config.model).conditional)
     losses, ends, seconds = torch.empty(0, len(LOGGED)), [0], 0.0

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ganlib.errors import Refused
+
 FOLDER_VARIABLE = "GANLIB_DATA"
 SPLITS = ("train", "test")
 
@@ -61,22 +63,22 @@ def data_folders() -> list[Path]:
 
 
 def check_fit(images: Tensor, labels: Tensor) -> None:
-    """Raises ValueError unless the images are (N, 1, H, H) and each has its label, 0 to 9."""
+    """Raises Refused unless the images are (N, 1, H, H) and each has its label, 0 to 9."""
     if images.ndim != 4 or images.shape[1] != 1 or images.shape[2] != images.shape[3]:
         shape = " x ".join(map(str, images.shape))
-        raise ValueError(f"the images are {shape}, where grey, square ones, N x 1 x H x H, are due")
+        raise Refused(f"the images are {shape}, where grey, square ones, N x 1 x H x H, are due")
     if not images.numel():
-        raise ValueError("there are no images")
+        raise Refused("there are no images")
     if labels.shape != images.shape[:1]:
         shape = " x ".join(f"{n:,}" for n in labels.shape)
-        raise ValueError(f"there are {shape} labels for {len(images):,} images")
+        raise Refused(f"there are {shape} labels for {len(images):,} images")
     if labels.is_meta:
         return
     values = labels.double()
     wrong = values[(values < 0) | (values > 9) | (values != values.floor())]
     if len(wrong):
         found = f"the labels go from {values.min():g} to {values.max():g}"
-        raise ValueError(f"{found}, where whole numbers from 0 to 9 are due, not {wrong[0]:g}")
+        raise Refused(f"{found}, where whole numbers from 0 to 9 are due, not {wrong[0]:g}")
 
 
 # --- Finding and reading -------------------------------------------------------------------------
@@ -153,7 +155,7 @@ def _look(name: str, split: str, place: Path) -> tuple[Tensor, Tensor] | str:
         return ", ".join(one if isinstance(one, str) else f"{file} is whole" for one, file in told)
     try:
         check_fit(pair[0].unsqueeze(1), pair[1])
-    except ValueError as error:
+    except Refused as error:
         return f"{' and '.join(_FILES[split])} do not fit: {error}"
     return tuple(pair)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.data import batches
+from ganlib.errors import Refused
 from ganlib.losses import LOSSES, Loss, discriminator_loss, probability
 from ganlib.products import fast_float32_products
 
@@ -160,7 +161,7 @@ def train(
     ``images``: (N, C, H, W) in [-1, 1] and ``labels``: (N,), both on the players' device.
     ``on_iteration(players)``, if given, is called after every iteration, for progress bars.
 
-    Raises ValueError as `check_batches` does, and TrainingDiverged when a loss or a weight stops
+    Raises Refused as `check_batches` does, and TrainingDiverged when a loss or a weight stops
     being a number.
     """
     check_batches(len(images), config)
@@ -177,9 +178,9 @@ def train(
 
 
 def check_batches(n_images: int, config: TrainingConfig) -> None:
-    """Raises ValueError if the last batch would be a single image, which has no variance."""
+    """Raises Refused if the last batch would be a single image, which has no variance."""
     if n_images % config.batch_size == 1:
-        raise ValueError(
+        raise Refused(
             f"{n_images:,} images in batches of {config.batch_size} leave a last batch of one, "
             "which batch normalisation cannot use: change batch_size or train_size by one"
         )

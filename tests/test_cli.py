@@ -379,10 +379,11 @@ def test_a_loss_that_stops_being_a_number(tmp_path, monkeypatch, capsys, epochs)
         assert not list(tmp_path.iterdir())
 
 
-def test_a_bug_shows_its_traceback(monkeypatch):
+@pytest.mark.parametrize("kind", [KeyError, ValueError])
+def test_a_bug_shows_its_traceback(monkeypatch, kind):
     def broken(name):
-        raise KeyError(name)
+        raise kind(name)
 
     monkeypatch.setattr(commands, "find_run", broken)
-    with pytest.raises(KeyError):
+    with pytest.raises(kind):
         main(["show", "gan"])

@@ -1,11 +1,13 @@
 """Files appear whole or not at all."""
 
 import os
+import subprocess
+import sys
 
 import pytest
-from conftest import tiny_config
+from conftest import child_environment, tiny_config
 
-from ganlib.files import RunError, write_whole
+from ganlib.files import RunError, locked, write_whole
 from ganlib.runs import train_run
 
 
@@ -54,3 +56,46 @@ def test_a_folder_that_can_not_be_written_is_a_run_error(tmp_path, digits):
     with pytest.raises(RunError, match="cannot write .*: Not a directory"):
         next(train_run(tmp_path / "file" / "run", tiny_config(), digits))
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+# --- One writer for a folder ---------------------------------------------------------------------
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from ganlib.files import locked
+
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_has_one_writer_and_a_killed_one_leaves_it_free(tmp_path):
+    folder = tmp_path / "new" / "run"
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment())
+    try:
+        assert child.stdout.readline() == b"held\n"
+        with pytest.raises(RunError, match="run is in use by another process: wait"):
+            with locked(folder):
+                pass
+    finally:
+        child.kill()
+        child.communicate()
+    with locked(folder):
+        (folder / "mine").write_text("")
+    assert os.listdir(folder) == ["mine"]
+
+
+def test_a_lock_leaves_no_trace_of_itself(tmp_path):
+    with locked(tmp_path / "new" / "run"):
+        with pytest.raises(RunError, match="in use"):
+            with locked(tmp_path / "new" / "run"):
+                pass
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="cannot write .*run: Not a directory"):
+        with locked(tmp_path / "file" / "run"):
+            pass
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
