@@ -105,24 +105,25 @@ def follow(folder: Path, config: TrainingConfig, resume: bool, again: str) -> bo
                     pace = (time.monotonic() - started) / (done - first)
                     left = duration(pace * (config.n_epochs - done))
                     print(f"{where}: {how}, about {left} left", flush=True)
-        except KeyboardInterrupt:
+        except BaseException as error:
             bar.close()
-            print(
-                f"ganlib: stopped; {done} finished epochs are kept, go on with: {again}",
-                file=sys.stderr,
-            )
-            return False
-        except EXPECTED:
-            if before is not None and done == 0:
+            kept = read_run(folder).epochs_done if (folder / "config.json").is_file() else 0
+            if before is not None and kept == 0:
                 discard(folder, before)
-            raise
+            if not isinstance(error, KeyboardInterrupt) or not 0 < kept < config.n_epochs:
+                raise
+            told = f"stopped; {kept} finished epochs are kept, go on with: {again}"
+            print(f"ganlib: {told}", file=sys.stderr)
+            return False
     return True
 
 
 def written(folder: Path) -> set[Path]:
-    """What is there of all that a run writes before its first epoch is done."""
-    sheets = (folder / "samples").glob("*.png")
-    found = {folder, folder / "config.json", folder / "samples", *sheets}
+    """What is there of all that a run writes before its first epoch counts as done."""
+    names = ("generator", "losses", "checkpoint")
+    found = {folder, folder / "config.json", folder / "samples", folder / "weights"}
+    found |= {folder / f"{name}.safetensors" for name in names}
+    found |= {*(folder / "samples").glob("*.png"), *(folder / "weights").glob("*.safetensors")}
     return {path for path in found if path.exists()}
 
 
