@@ -5,6 +5,7 @@ as one of EXPECTED, whose message is one line that says what would be right.
 """
 
 import argparse
+import contextlib
 import io
 import math
 import shlex
@@ -39,6 +40,7 @@ from ganlib.training import TrainingDiverged
 # What may go wrong without a bug: told in one line. Anything else shows its traceback.
 EXPECTED = (Refused, RunError, data.DataUnavailable, TrainingDiverged, PermissionError)
 
+UNCHECKED = "unchecked, since an earlier ganlib kept no SHA-256 of its files"
 WORKSPACE = Path("runs")  # where own runs go, unless said otherwise
 MOST_IMAGES = 100_000  # drawn at once: 0.4 GB
 # The paper trains each model with its own loss. For those that its section 4.2 proposes it names
@@ -80,7 +82,6 @@ def follow(folder: Path, config: TrainingConfig, resume: bool, again: str) -> bo
     done = read_run(folder).epochs_done if resume else 0
     iterations = math.ceil(math.ceil(len(dataset) / config.batch_size) / config.d_steps)
     started, first = time.monotonic(), done
-    before = None if (folder / "config.json").exists() else written(folder)
     with tqdm(
         total=max(config.n_epochs, done) * iterations,
         initial=done * iterations,
@@ -105,38 +106,16 @@ def follow(folder: Path, config: TrainingConfig, resume: bool, again: str) -> bo
                     pace = (time.monotonic() - started) / (done - first)
                     left = duration(pace * (config.n_epochs - done))
                     print(f"{where}: {how}, about {left} left", flush=True)
-        except BaseException as error:
+        except KeyboardInterrupt:
             bar.close()
-            kept = read_run(folder).epochs_done if (folder / "config.json").is_file() else 0
-            if before is not None and kept == 0:
-                discard(folder, before)
-            if not isinstance(error, KeyboardInterrupt) or not 0 < kept < config.n_epochs:
-                raise
-            told = f"stopped; {kept} finished epochs are kept, go on with: {again}"
-            print(f"ganlib: {told}", file=sys.stderr)
+            with contextlib.suppress(RunError):  # an epoch may be saved that was not yet told of
+                done = read_run(folder).epochs_done
+            kept = f"{done} finished epochs are kept"
+            kept += f", go on with: {again}" if done < config.n_epochs else ", all of them"
+            kept = kept if done else "no epoch was finished, and nothing is kept"
+            print(f"ganlib: stopped; {kept}", file=sys.stderr)
             return False
     return True
-
-
-def written(folder: Path) -> set[Path]:
-    """What is there of all that a run writes before its first epoch counts as done."""
-    names = ("generator", "losses", "checkpoint")
-    found = {folder, folder / "config.json", folder / "samples", folder / "weights"}
-    found |= {folder / f"{name}.safetensors" for name in names}
-    found |= {*(folder / "samples").glob("*.png"), *(folder / "weights").glob("*.safetensors")}
-    return {path for path in found if path.exists()}
-
-
-def discard(folder: Path, before: set[Path]) -> None:
-    """Remove what a run wrote that failed before its first epoch was done, and nothing else.
-
-    ``before``: what `written` found beforehand, which stays.
-    """
-    for path in sorted(written(folder) - before, reverse=True):  # what is in a folder comes first
-        if not path.is_dir():
-            path.unlink()
-        elif not any(path.iterdir()):
-            path.rmdir()
 
 
 # --- sample --------------------------------------------------------------------------------------
@@ -206,16 +185,20 @@ def list_command(options: argparse.Namespace) -> int:
     named = [(name, RECORDED / name) for name in recorded_names()]
     named += [(str(path.parent), path.parent) for path in sorted(folder.glob("*/config.json"))]
     rows = [("run", "model", "loss", "bn_eps", "data set", "epochs", "time", "device")]
-    damaged = []
+    damaged, unchecked = [], []
     for name, path in named:
         try:
-            rows.append(table_row(name, read_run(path)))
+            run = read_run(path)
+            rows.append(table_row(name, run))
+            unchecked += [name] if run.files is None else []
         except RunError as error:
             damaged.append(str(error))
     if len(rows) > 1:
         print(aligned(rows))
     elif not damaged:
         print("no runs yet: python -m ganlib train gan makes one")
+    if unchecked:
+        print(f"{UNCHECKED}: {', '.join(unchecked)}")
     for line in damaged:
         print(f"not listed: {line}")
     return 0
@@ -230,7 +213,7 @@ def table_row(name: str, run: Run) -> tuple[str, ...]:
 
 def show_command(options: argparse.Namespace) -> int:
     run = find_run(options.run)
-    generator, discriminator = (networks.n_parameters(n) for n in networks_for(run.config))
+    generator, discriminator = networks_for(run.config)
     size = sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file())
     made = run.made
     took = f"{duration(made['seconds'])} on {made['device']}, torch {made['torch']}"
@@ -239,7 +222,7 @@ def show_command(options: argparse.Namespace) -> int:
         ("trained", f"{run.epochs_done} of {run.config.n_epochs} epochs, {took}"),
     ]
     if run.epochs_done:
-        losses = run.losses()
+        generator, losses = run.generator(), run.losses()
         for label, column in (("G loss", "g_loss"), ("D loss", "d_loss")):
             low, high = losses.range(column)
             rows.append(
@@ -249,9 +232,10 @@ def show_command(options: argparse.Namespace) -> int:
                 )
             )
     rows += [
-        ("generator", f"{generator:,} parameters"),
-        ("discriminator", f"{discriminator:,} parameters"),
+        ("generator", f"{networks.n_parameters(generator):,} parameters"),
+        ("discriminator", f"{networks.n_parameters(discriminator):,} parameters"),
         ("folder", f"{size:,} bytes"),
+        ("files", UNCHECKED if run.files is None else f"{len(run.files)}, SHA-256 known"),
         ("samples of", "epochs " + ", ".join(map(str, run.sample_epochs()))),
     ]
     print(aligned(rows))
@@ -272,7 +256,12 @@ def duration(seconds: float) -> str:
 
 
 def export_command(options: argparse.Namespace) -> int:
-    for run in [find_run(name) for name in options.runs]:  # all are there before one is written
+    runs: dict[str, Run] = {}  # all are found, and told apart, before one is written
+    for run in map(find_run, options.runs):
+        other = runs.setdefault(run.name.casefold(), run)
+        if other.folder.resolve() != run.folder.resolve():
+            raise Refused(f"{other.folder} and {run.folder} have the same name: rename one")
+    for run in runs.values():
         described = export(run, Path(options.out))
         size = described.with_suffix(".bin").stat().st_size
         print(f"{described}: the generator of {run.name}, {size:,} bytes of weights")

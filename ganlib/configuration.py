@@ -1,7 +1,7 @@
 """What decides a run: its settings, checked when they are made, and its device."""
 
-import math
 import re
+import reprlib
 from dataclasses import dataclass, fields
 
 import torch
@@ -65,20 +65,28 @@ class TrainingConfig:
         self._require("interval_samples", type(self.interval_samples) is bool, "True or False")
         for name in rates:  # NaN fails every comparison
             self._require(name, 0 < getattr(self, name) <= 1, "above 0 and at most 1")
-        self._require("b1", 0 <= self.b1 < 1, "at least 0 and below 1")
-        self._require("b2", 0 <= self.b2 < 1, "at least 0 and below 1")
-        self._require("ema", 0 <= self.ema < 1, "at least 0 and below 1")
-        self._require("channels", self.channels == 1, "1: the images are grey")
-        self._require("n_classes", self.n_classes == 10, "10: every data set here has ten classes")
-        self._require("bn_eps", math.isfinite(self.bn_eps) and self.bn_eps > 0, "above 0")
+        for name in ("b1", "b2", "ema"):
+            self._require(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        for name, only, why in (
+            ("channels", 1, "the images are grey"),
+            ("n_classes", 10, "every data set here has ten classes"),
+        ):
+            value = getattr(self, name)
+            self._require(name, type(value) is int and value == only, f"{only}: {why}")
+        self._require("bn_eps", 0 < self.bn_eps <= 1e6, "above 0 and at most 1,000,000")
         for name, known in (("model", MODELS), ("loss", LOSSES), ("dataset", DATASETS)):
-            self._require(name, getattr(self, name) in known, f"one of {', '.join(known)}")
-        kind = str(self.device).split(":")[0]
-        self._require("device", kind in DEVICES, f"one of {', '.join(DEVICES)}")
+            self._require(name, getattr(self, name) in list(known), f"one of {', '.join(known)}")
+        named = re.fullmatch(r"auto|(cpu|cuda|mps)(:\d{1,3})?", str(self.device))
+        self._require("device", bool(named), f"one of {', '.join(DEVICES)}")
 
     def _require(self, name: str, holds: bool, wanted: str) -> None:
-        if not holds:
-            raise Refused(f"{name} must be {wanted}, not {getattr(self, name)!r}")
+        require(name, holds, wanted, getattr(self, name))
+
+
+def require(name: str, holds: bool, wanted: str, found: object) -> None:
+    """Raises Refused, in one line of bounded length, unless ``holds``."""
+    if not holds:
+        raise Refused(f"{name} must be {wanted}, not {reprlib.repr(found)}")
 
 
 def config_fields() -> dict[str, object]:

@@ -22,6 +22,7 @@ The recorded runs hold their matrices in half precision already, and those go ov
 import json
 import zlib
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -32,7 +33,8 @@ from torch.fx.passes.shape_prop import ShapeProp
 from ganlib import networks
 from ganlib.convolutional import UpConv2d
 from ganlib.errors import Refused
-from ganlib.runs import Run, RunError, write_whole
+from ganlib.files import digest, locked, read_json, write_whole
+from ganlib.runs import GOES_ON, Run, RunError
 from ganlib.sampling import generate
 
 FORMAT = 1  # of the files; raised whenever an older page would misread them
@@ -196,9 +198,12 @@ def play(layers: list[Layer], z: Tensor, labels: Tensor) -> Tensor:
 def export(run: Run, folder: Path | str) -> Path:
     """Write the run's generator into ``folder``, enter it in the index there; returns RUN.json.
 
-    Raises RunError if the run or the folder fails, Refused if the format cannot hold it.
+    A run that went on replaces itself; another one of the same name is refused. Raises RunError if
+    the run or the folder fails, Refused if the format cannot hold it.
     """
     folder, config = Path(folder), run.config
+    if run.name.casefold() == "index":  # some file systems do not tell Index from index
+        raise Refused(f"{run.folder} is called as the list of the models is: rename it")
     about = {
         "name": run.name,
         "title": networks.family(config.model).title,
@@ -207,15 +212,24 @@ def export(run: Run, folder: Path | str) -> Path:
     }
     n_classes = config.n_classes if run.conditional else 0
     described, content = encode(run.generator(), config.latent_dim, n_classes)
+    fixed = {name: value for name, value in asdict(config).items() if name not in GOES_ON}
     entry = about | {"file": f"{run.name}.json", "bytes": len(content)}
+    entry["config"] = digest(json.dumps(fixed).encode())[:16]  # tells the run from its namesakes
     described = {"format": FORMAT} | about | {"weights": f"{run.name}.bin"} | described
-    entries = _index(folder)  # before anything is written: a damaged one stops us
-    names = [other["name"] for other in entries]
-    place = names.index(run.name) if run.name in names else len(names)
-    entries[place : place + 1] = [entry]
-    write_whole(folder / described["weights"], content)
-    write_whole(folder / entry["file"], _json(described))
-    write_whole(folder / "index.json", _json({"format": FORMAT, "models": entries}))
+    with locked(folder):
+        entries = _index(folder)  # before anything is written: a damaged one stops us
+        names = [other["name"].casefold() for other in entries]
+        place = names.index(run.name.casefold()) if run.name.casefold() in names else len(names)
+        for other in entries[place : place + 1]:
+            if (other["name"], other.get("config")) != (run.name, entry["config"]):
+                raise RunError(
+                    f"{folder} has another model called {other['name']}: rename {run.folder}, or "
+                    "name another --out"
+                )
+        entries[place : place + 1] = [entry]
+        write_whole(folder / described["weights"], content)
+        write_whole(folder / entry["file"], _json(described))
+        write_whole(folder / "index.json", _json({"format": FORMAT, "models": entries}))
     return folder / entry["file"]
 
 
@@ -274,7 +288,11 @@ def _index(folder: Path) -> list[dict]:
     """The models that the folder's index lists, none if it has no index yet."""
     path = folder / "index.json"
     try:
-        return json.loads(path.read_text())["models"] if path.exists() else []
+        stored = read_json(path.read_bytes()) if path.exists() else {"models": []}
+        models = stored["models"]
+        if not isinstance(models, list) or any(type(one["name"]) is not str for one in models):
+            raise ValueError("its models have no names")
+        return models
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is no index of exported models: remove it") from error
 

@@ -21,13 +21,26 @@ class LossHistory:
     ``iterations`` (K,) int64, counted from 1, and ``values`` (K, 6) float32, columns as LOGGED: a
     choice of iterations that holds the extremes of each loss in every window of 100, and every
     400th iteration. ``epochs`` (E, 6, 6) float32: for each epoch and column, the STATS over all
-    of its iterations. ``epoch_ends`` (E,): the last iteration of each epoch.
+    of its iterations. ``epoch_ends`` (E,): the last iteration of each epoch. Raises ValueError if
+    shapes or numbers are others.
     """
 
     iterations: Tensor
     values: Tensor
     epochs: Tensor
     epoch_ends: Tensor
+
+    def __post_init__(self):
+        n_kept, n_epochs, n = len(self.iterations), len(self.epoch_ends), len(LOGGED)
+        shapes = (n_kept,), (n_kept, n), (n_epochs, n, len(STATS)), (n_epochs,)
+        fits = all(part.shape == shape for part, shape in zip(vars(self).values(), shapes))
+        counts = self.iterations, self.epoch_ends
+        if not (n_kept and n_epochs and fits) or any(
+            (part.diff(prepend=part.new_zeros(1)) < 1).any() for part in counts
+        ):
+            raise ValueError("no history of losses has such parts")
+        if not (self.values.isfinite().all() and self.epochs.isfinite().all()):
+            raise ValueError("a loss is no number")
 
     def epoch(self, column: str, stat: str = "mean") -> Tensor:
         """One statistic of one logged number for each epoch: (E,)."""

@@ -19,7 +19,7 @@ from ganlib.commands import check_drawing, duration, follow
 from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.errors import Refused
 from ganlib.experiment import AnyCell
-from ganlib.recording import RECIPES, measure_packed, pack
+from ganlib.recording import RECIPES, pack
 from ganlib.runs import Run, RunError, find_run, read_run, recorded_names, write_whole
 from ganlib.sampling import draw
 from ganlib.tables import aligned
@@ -84,8 +84,7 @@ def record_run(name: str, folder: Path, device: str) -> bool:
     if not follow(folder, config, resume, "python -m ganlib record"):
         return False
     run = read_run(folder)
-    packed = pack(run)
-    measure_packed(run, packed, reference_for(run))
+    packed = pack(run, against=reference_for(run))
     print(f"{name}: recorded in {packed.folder}")
     return True
 
@@ -109,10 +108,11 @@ def evaluate_command(options: argparse.Namespace) -> int:
         raise Refused(f"--n must be above {metrics.K}, the neighbours looked at, not {options.n}")
     check_drawing(options)
     run = find_run(options.run)
+    generator = run.generator()  # one that cannot be used is refused at the door
     against = reference_for(run)
     # Now, since what follows takes up to a minute.
     print(f"{run}\n{options.n:,} images against {against.test!r}\n", flush=True)
-    images, labels = draw(run.generator(), run.config, options.n, options.seed)
+    images, labels = draw(generator, run.config, options.n, options.seed)
     found = metrics.measure(images, labels if run.conditional else None, against)
     floor = metrics.floor(against, options.n)
     if options.json:

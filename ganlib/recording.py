@@ -11,10 +11,12 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from ganlib.configuration import TrainingConfig
-from ganlib.experiment import measure_run, rounded
+from ganlib.experiment import measure_generator, measure_run, rounded
+from ganlib.files import commit, locked, own_files, settle
 from ganlib.improvements import LARGER_START, PROJECTION, SPECTRAL, Arm
+from ganlib.manifest import about
 from ganlib.metrics import Reference
-from ganlib.runs import RECORDED, Run, RunError, networks_for, read_run, write_whole
+from ganlib.runs import RECORDED, Run, RunError, networks_for, read_run
 from ganlib.sampling import fixed_z, generate
 
 # All of Table 1, MNIST; only what differs is named. The paper's own models train 200 epochs.
@@ -45,26 +47,39 @@ RECIPES = {
 }
 
 
-def pack(run: Run, folder: Path | None = None) -> Run:
+def pack(run: Run, folder: Path | None = None, against: Reference | None = None) -> Run:
     """Copy a finished run small: half-precision matrices, summarised losses, no checkpoint.
 
     If half precision would change a pixel of its samples by more than one grey level (1/255), the
-    weights stay as they are. Returns the packed run. Raises RunError if the run is not finished.
+    weights stay as they are. ``against``, if given, is what every epoch whose weights were kept is
+    measured against, the last one with the packed weights, which are those that a reader has.
+
+    The copy appears whole or not at all, and takes the place of an older one. Returns it. Raises
+    RunError if the run is not finished, or another process is packing it.
     """
     if run.epochs_done < run.config.n_epochs:
         raise RunError(f"{run.folder} stopped at epoch {run.epochs_done} of {run.config.n_epochs}")
     folder = folder or RECORDED / run.name
-    weights = run.generator().state_dict()
-    small = {key: half_matrix(value) for key, value in weights.items()}
-    if not grey_levels_moved(run, small) <= 1:  # `not`, so that a NaN keeps the weights too
-        small = weights
-    for epoch in run.sample_epochs():
-        name = f"samples/epoch_{epoch:04d}.png"
-        write_whole(folder / name, (run.folder / name).read_bytes())
-    write_whole(folder / "generator.safetensors", to_bytes(small))
-    history = {key: value.contiguous() for key, value in vars(run.losses()).items()}
-    write_whole(folder / "losses.safetensors", to_bytes(history))
-    write_whole(folder / "config.json", (run.folder / "config.json").read_bytes())
+    with locked(folder):
+        generator = run.generator()
+        small = {key: half_matrix(value) for key, value in generator.state_dict().items()}
+        if not grey_levels_moved(run, small) <= 1:  # `not`, so that a NaN keeps the weights too
+            small = generator.state_dict()
+        history = {key: value.contiguous() for key, value in vars(run.losses()).items()}
+        sheets = [f"samples/epoch_{epoch:04d}.png" for epoch in run.sample_epochs()]
+        new = {name: run.read(name) for name in sheets}
+        new |= {"generator.safetensors": to_bytes(small), "losses.safetensors": to_bytes(history)}
+        if against is not None:
+            generator.load_state_dict(small)
+            earlier = [epoch for epoch in run.kept("weights") if epoch < run.epochs_done]
+            found = measure_run(run, earlier, against, copies=False)
+            found[str(run.epochs_done)] = measure_generator(generator, run, against, copies=True)
+            new["metrics.json"] = (json.dumps(rounded(found)) + "\n").encode()
+        settle(folder)
+        older = own_files(folder) - new.keys()
+        commit(folder, about(run.config, run.epochs_done, run.made, run.images), new, {})
+        for name in older:
+            (folder / name).unlink()
     return read_run(folder)
 
 
@@ -81,17 +96,3 @@ def grey_levels_moved(run: Run, weights: dict[str, Tensor]) -> float:
     before = generate(run.generator(), z, labels, run.conditional)
     after = generate(other, z, labels, run.conditional)
     return float((before - after).abs().max()) * 127.5
-
-
-def measure_packed(run: Run, packed: Run, against: Reference) -> dict[int, dict]:
-    """Measure ``run`` at each epoch whose weights it kept, and keep the numbers with ``packed``.
-
-    The last epoch is measured on the packed weights, which are those that a reader can measure.
-    """
-    kept = sorted(int(path.stem[6:]) for path in (run.folder / "weights").glob("epoch_*"))
-    earlier = [epoch for epoch in kept if epoch < run.epochs_done]
-    found = measure_run(run, earlier, against, copies=False)
-    found |= measure_run(packed, [run.epochs_done], against)
-    text = json.dumps(rounded(found)) + "\n"
-    write_whole(packed.folder / "metrics.json", text.encode())
-    return packed.metrics()

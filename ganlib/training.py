@@ -171,7 +171,12 @@ def train(
             # Dropout draws from the global stream, the rest from `rng`; outside, nothing changes.
             torch.manual_seed(epoch_seed(config.seed, number))
             rng = torch.Generator(images.device).manual_seed(epoch_seed(config.seed, number))
-            losses = _train_epoch(players, images, labels, config, rng, on_iteration)
+            before = players.iteration
+            try:
+                losses = _train_epoch(players, images, labels, config, rng, on_iteration)
+            except BaseException:
+                players.iteration = before  # those of finished epochs
+                raise
         _check_finite(players, losses, number)
         players.epoch = number
         yield Epoch(number, losses)

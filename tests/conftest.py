@@ -15,7 +15,7 @@ import torch
 from browser import installed
 from torch import nn
 
-from ganlib import classifier, data, endurance, experiment, improvements, metrics, runs
+from ganlib import classifier, data, endurance, experiment, files, improvements, metrics, runs
 from ganlib.cli import main
 from ganlib.configuration import TrainingConfig
 
@@ -182,6 +182,40 @@ def stir(network: nn.Module) -> nn.Module:
 def convolutional_generator() -> nn.Module:
     torch.manual_seed(3)
     return stir(TinyConvolutional())
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the library may catch it."""
+
+
+class Deadly:
+    """Kills at the ``kill_at``-th change of the disk: before it, in its middle or after it.
+
+    What the dying code then tries in its `finally` fails as well, as a killed process does nothing.
+    """
+
+    def __init__(self, patch, kill_at: int, when: str):
+        self.left, self.when, self.dead = kill_at, when, False
+        for place, name in ((os, "replace"), (Path, "write_bytes"), (Path, "unlink")):
+            patch.setattr(place, name, self.deadly(getattr(place, name), name))
+
+    def deadly(self, real, name):
+        return lambda *arguments, **options: self.change(real, name, *arguments, **options)
+
+    def change(self, real, name, *arguments, **options):
+        if Path(arguments[0]).name == files.LOCK:
+            return real(*arguments, **options)
+        if self.dead:
+            raise Killed
+        self.left -= 1
+        if self.left < 0:
+            self.dead = True
+            if self.when == "after":
+                real(*arguments, **options)
+            elif self.when == "amid" and name == "write_bytes":
+                real(arguments[0], arguments[1][: len(arguments[1]) // 2])
+            raise Killed
+        return real(*arguments, **options)
 
 
 def child_environment() -> dict[str, str]:

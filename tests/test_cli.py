@@ -514,7 +514,7 @@ def test_ctrl_c_during_the_imports_is_one_line(module):
 
 
 @pytest.mark.parametrize(
-    "room, name", [(data, "load"), (runs, "_save_samples"), (training, "generator_step")]
+    "room, name", [(data, "load"), (runs, "start"), (training, "generator_step")]
 )
 def test_ctrl_c_before_the_first_epoch_is_done_leaves_nothing_to_resume(
     here, monkeypatch, capsys, room, name
@@ -524,8 +524,23 @@ def test_ctrl_c_before_the_first_epoch_is_done_leaves_nothing_to_resume(
 
     monkeypatch.setattr(room, name, press)
     assert train("gan", here / "run") == 130
-    assert capsys.readouterr().err == "ganlib: stopped\n"
+    told = capsys.readouterr().err
+    assert told.startswith("ganlib: stopped") and told.count("\n") == 1 and "resume" not in told
     assert not list(here.iterdir())
+
+
+def test_ctrl_c_when_an_epoch_is_saved_but_not_yet_told_of(here, monkeypatch, capsys):
+    saved = runs.train_run
+
+    def press(*arguments, **named):
+        next(saved(*arguments, **named))
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(commands, "train_run", press)
+    for epochs, words in (("2", "1 finished epochs are kept, go on with"), ("1", ", all of them")):
+        assert main(["train", "gan", *TINY, "--n-epochs", epochs, "--out", epochs]) == 130
+        assert words in capsys.readouterr().err
 
 
 def test_ctrl_c_after_the_last_epoch_gives_no_hint(here, monkeypatch, capsys):

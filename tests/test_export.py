@@ -13,6 +13,8 @@ from torch import nn
 from ganlib import export, networks, runs
 from ganlib.cli import main
 from ganlib.convolutional import UpConv2d
+from ganlib.files import commit, locked
+from ganlib.manifest import about, made_here
 from ganlib.sampling import generate
 
 ITEMS = {"float16": 2, "float32": 4}  # bytes a number
@@ -212,6 +214,64 @@ def test_what_is_asked_wrongly_is_told_in_a_line_and_writes_nothing(finished, tm
 
 def test_a_run_without_weights_is_told(tmp_path, capsys):
     folder = tmp_path / "run"
-    config = tiny_config()
-    runs._save_config(folder, replace(config, n_epochs=1), 0, 0.0)
+    commit(folder, about(tiny_config(), 0, made_here("cpu", 0.0), 70), {}, {})
     assert "generator.safetensors" in refused(capsys, folder, "--out", tmp_path / "models")
+
+
+def everything(folder) -> dict:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_two_runs_of_one_name_are_told_apart_before_anything_is_written(finished, tmp_path, capsys):
+    for name in (finished.name, finished.name.upper()):
+        twin = renamed(finished, tmp_path / "twin" / name)
+        assert "same name" in refused(capsys, finished.folder, twin, "--out", tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+    twice = [str(finished.folder), f"{finished.folder}/../{finished.name}"]
+    assert main(["export", *twice, "--out", str(tmp_path / "models")]) == 0  # one run, named twice
+    assert names(tmp_path / "models") == [finished.name]
+
+
+def test_a_run_does_not_replace_another_one_of_its_name(finished, digits, tmp_path, capsys):
+    out = tmp_path / "models"
+    assert main(["export", str(finished.folder), "--out", str(out)]) == 0
+    before = everything(out)
+    other = tmp_path / "other" / finished.name
+    for epochs in (1, 2):
+        config = replace(finished.config, seed=1, n_epochs=epochs)
+        for _ in runs.train_run(other, config, digits, resume=epochs == 2):
+            pass
+        assert "another model called" in refused(capsys, other, "--out", out)
+    assert everything(out) == before
+    longer = tmp_path / "longer" / finished.name  # the same run, gone on
+    renamed(finished, longer)
+    for _ in runs.train_run(longer, replace(finished.config, n_epochs=3), digits, resume=True):
+        pass
+    assert main(["export", str(longer), "--out", str(out)]) == 0
+    assert json.loads((out / f"{finished.name}.json").read_text())["epochs"] == 3
+
+
+@pytest.mark.parametrize("name", ["index", "Index"])
+def test_a_run_called_as_a_file_of_the_export_is_refused(finished, tmp_path, capsys, name):
+    run = renamed(finished, tmp_path / name)
+    assert "rename it" in refused(capsys, run, "--out", tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_run_named_by_a_dot_has_its_folders_name(finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(finished.folder)
+    assert main(["export", ".", "--out", str(tmp_path / "models")]) == 0
+    assert names(tmp_path / "models") == [finished.name]
+
+
+@pytest.mark.parametrize("models", ["[1]", '[{"file": "x.json"}]', "{}", "3", "[" * 5000, "[NaN]"])
+def test_an_index_of_something_else_stops_the_export(finished, tmp_path, capsys, models):
+    (tmp_path / "index.json").write_text(f'{{"format": 1, "models": {models}}}')
+    assert "remove it" in refused(capsys, finished.folder, "--out", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["index.json"]
+
+
+def test_a_second_export_into_one_folder_waits_outside(finished, tmp_path, capsys):
+    with locked(tmp_path / "models"):
+        assert "in use" in refused(capsys, finished.folder, "--out", tmp_path / "models")
+    assert not (tmp_path / "models").exists()

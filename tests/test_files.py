@@ -1,13 +1,16 @@
 """Files appear whole or not at all."""
 
+import itertools
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from conftest import child_environment, tiny_config
+from conftest import Deadly, Killed, child_environment, tiny_config
 
-from ganlib.files import RunError, locked, write_whole
+from ganlib.files import RunError, commit, locked, read_checked, settle, write_whole
 from ganlib.runs import train_run
 
 
@@ -56,6 +59,59 @@ def test_a_folder_that_can_not_be_written_is_a_run_error(tmp_path, digits):
     with pytest.raises(RunError, match="cannot write .*: Not a directory"):
         next(train_run(tmp_path / "file" / "run", tiny_config(), digits))
     assert (tmp_path / "file").read_text() == "in the way"
+
+
+# --- All at once ---------------------------------------------------------------------------------
+
+OLD = {"losses.safetensors": b"old losses", "samples/epoch_0001.png": b"a sheet that stays"}
+NEW = {"losses.safetensors": b"new losses", "weights/epoch_0002.safetensors": b"new weights"}
+
+
+@pytest.mark.parametrize("when", ["before", "amid", "after"])
+def test_killed_at_any_change_of_the_disk_all_files_are_old_or_all_are_new(
+    monkeypatch, tmp_path, when
+):
+    kills = 0
+    for kill_at in itertools.count():
+        folder = tmp_path / f"killed{kill_at}"
+        kept = commit(folder, {"state": "old"}, OLD, {})
+        (folder / "mine").write_text("stays")
+        with monkeypatch.context() as patch:
+            Deadly(patch, kill_at, when)
+            try:
+                commit(folder, {"state": "new"}, NEW, kept)
+            except Killed:
+                kills += 1
+            else:
+                break
+        for settled in (False, True):  # read as the kill left it, then after the next writer came
+            if settled:
+                settle(folder)
+            stored = json.loads((folder / "config.json").read_bytes())
+            wanted = OLD if stored["state"] == "old" else OLD | NEW
+            assert stored["files"].keys() == wanted.keys()
+            for name, digits in stored["files"].items():
+                assert read_checked(folder, name, digits) == wanted[name]
+        found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+        assert found == {"config.json", "mine", *wanted}
+    assert kills == 3 * len(NEW) + 2
+
+
+def test_what_fails_halfway_leaves_the_old_files_and_nothing_else(monkeypatch, tmp_path):
+    kept = commit(tmp_path, {}, OLD, {})
+    real = os.replace
+
+    def full(source, target):
+        if Path(target).name == "config.json":
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(RunError, match="cannot write .*No space left"):
+        commit(tmp_path, {}, NEW, kept)
+    found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == {"config.json", *OLD}
+    assert read_checked(tmp_path, "losses.safetensors", kept["losses.safetensors"]) == b"old losses"
 
 
 # --- One writer for a folder ---------------------------------------------------------------------

@@ -99,3 +99,23 @@ def test_a_single_spike_survives(losses):
 def test_a_summary_is_small(history, losses):
     """At most five kept of a window of 100: four extremes and a round number."""
     assert len(history.iterations) <= len(losses) / WINDOW * 5 + 5
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [[], [0, 1270], [500, 500, 1270], [1270, 500], [[500, 1270]], [-5, 1270], [500.0, 1270.5]],
+    ids=str,
+)
+def test_ends_of_epochs_that_are_none_are_refused(losses, ends):
+    with pytest.raises((ValueError, RuntimeError, IndexError, TypeError)):
+        summarise(losses, torch.tensor(ends))
+
+
+@pytest.mark.parametrize("part", ["iterations", "values", "epochs", "epoch_ends"])
+def test_a_history_of_other_shapes_or_without_numbers_is_refused(history, part):
+    found = vars(history)
+    with pytest.raises(ValueError, match="no history of losses"):
+        LossHistory(**found | {part: found[part][:-1]})
+    if found[part].is_floating_point():
+        with pytest.raises(ValueError, match="no number"):
+            LossHistory(**found | {part: found[part] * float("inf")})

@@ -34,16 +34,28 @@ MAY_IMPORT = {
     "networks": {"convolutional"},
     # Knows by name what a run can be made of.
     "configuration": {"data", "losses", "networks"},
+    "manifest": {"configuration", "files"},
     # Handed networks; knows losses, and draws its batches.
     "training": {"configuration", "losses", "data", "products"},
     "history": {"training"},
     "sampling": {"configuration", "data", "networks", "training"},
-    "runs": {"configuration", "data", "files", "networks", "training", "history", "sampling"},
+    "checkpoint": {"configuration", "networks", "training", "sampling"},
+    "runs": {"configuration", "data", "files", "networks", "training", "history", "sampling"}
+    | {"manifest", "checkpoint"},
     "classifier": {"configuration", "data", "products", "runs"},
     "metrics": {"data", "products", "classifier"},
     "experiment": {"configuration", "sampling", "runs", "metrics"},
     "improvements": {"configuration", "runs"},
-    "recording": {"configuration", "sampling", "runs", "metrics", "experiment", "improvements"},
+    "recording": {
+        "configuration",
+        "files",
+        "manifest",
+        "sampling",
+        "runs",
+        "metrics",
+        "experiment",
+        "improvements",
+    },
     "endurance": {"configuration", "runs", "experiment", "recording"},
     "plotting": {"data", "losses", "training", "history", "runs"},
     "charts": {"convolutional", "networks", "plotting"},
@@ -58,7 +70,7 @@ MAY_IMPORT = {
     | {"analysis", "gains", "findings"},
     "curves": {"losses", "history", "runs", "plotting", "tables", "densities", "analysis"},
     "widgets": {"configuration", "data", "training", "sampling", "runs", "plotting", "curves"},
-    "export": {"convolutional", "networks", "sampling", "runs"},
+    "export": {"convolutional", "files", "networks", "sampling", "runs"},
     "commands": {"configuration", "data", "networks", "training", "sampling", "runs", "tables"}
     | {"export"},
     "judging": {"configuration", "data", "sampling", "runs", "tables", "commands"}
@@ -125,7 +137,7 @@ def test_heavy_libraries_stay_in_their_rooms(room):
         "torchvision": {"sources"},
         "sklearn": {"data", "metrics"},
         "scipy": {"analysis"},
-        "safetensors": {"files", "runs", "recording", "classifier"},
+        "safetensors": {"files", "checkpoint", "runs", "recording", "classifier"},
     }
     for library in libraries(room) & homes.keys():
         assert room in homes[library], f"{room} imports {library}"

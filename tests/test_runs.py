@@ -6,18 +6,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import child_environment, same_tensors, tiny_config
+from conftest import Deadly, Killed, child_environment, same_tensors, tiny_config
 from safetensors.torch import load_file, save_file
 
 from ganlib import data, runs
 from ganlib.data import DigitImages
-from ganlib.runs import RunError, read_run, train_run, write_whole
+from ganlib.files import PARTIAL, digest, own_files
+from ganlib.manifest import FORMAT
+from ganlib.runs import RunError, read_run, train_run
 from ganlib.sampling import fixed_z, generate, to_sheet
 from ganlib.training import LOGGED, TrainingDiverged
 
@@ -35,13 +38,6 @@ def contents(folder: Path) -> dict[str, object]:
         if path.name == "config.json":
             found[name] = json.loads(found[name])
             del found[name]["made"]["seconds"]
-        if path.name == "checkpoint.safetensors":
-            tensors = load_file(path)
-            del tensors["seconds"]
-            found[name] = {
-                key: (value.dtype, value.shape, value.numpy().tobytes())
-                for key, value in tensors.items()
-            }
     return found
 
 
@@ -55,6 +51,25 @@ def finish(folder: Path, config, digits, **options) -> None:
 def copy(finished, tmp_path) -> Path:
     """A copy of a finished run, free to be damaged."""
     return Path(shutil.copytree(finished.folder, tmp_path / finished.name))
+
+
+def sign(folder: Path) -> None:
+    """Put the digests of the files as they are now into config.json: damage that it vouches for."""
+    path = folder / "config.json"
+    stored = json.loads(path.read_text())
+    found = {name: digest((folder / name).read_bytes()) for name in own_files(folder)}
+    path.write_text(json.dumps(stored | {"files": found}))
+
+
+def first_format(folder: Path) -> None:
+    """Make the run one that an earlier ganlib wrote."""
+    path = folder / "config.json"
+    stored = json.loads(path.read_text()) | {"format": 1}
+    del stored["files"], stored["images"]
+    path.write_text(json.dumps(stored))
+    path = folder / "checkpoint.safetensors"
+    tensors = {key: value for key, value in load_file(path).items() if "moved" not in key}
+    save_file(tensors | {"seconds": torch.tensor(1.5, dtype=torch.float64)}, path)
 
 
 # --- A finished run ------------------------------------------------------------------------------
@@ -179,12 +194,14 @@ def test_a_checkpoint_without_its_average_is_refused(tmp_path, digits):
     path = tmp_path / "checkpoint.safetensors"
     kept = {key: value for key, value in load_file(path).items() if "average" not in key}
     save_file(kept, path)
+    sign(tmp_path)
     with pytest.raises(RunError):
         next(train_run(tmp_path, config, digits, resume=True))
 
 
 def test_a_run_from_before_the_extras_is_read_and_gone_on_with(copy, tmp_path, digits):
     """Its config.json does not name them, and its checkpoint holds no average."""
+    first_format(copy)
     path = copy / "config.json"
     stored = json.loads(path.read_text())
     for name in ("d_lr", "ema"):
@@ -197,41 +214,40 @@ def test_a_run_from_before_the_extras_is_read_and_gone_on_with(copy, tmp_path, d
     assert contents(copy) == contents(tmp_path / "whole")
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing in the library may catch it."""
-
-
-def test_killed_around_any_write_and_resumed_equals_uninterrupted(
+def test_killed_at_a_change_of_the_disk_and_resumed_equals_uninterrupted(
     monkeypatch, tmp_path, digits, finished
 ):
-    """A kill just before (gan) or after (cgan) each file is put in its place, one by one."""
-    when = {"gan": "before", "cgan": "after"}[finished.name]
+    """Writes and renamings, every third of them; what is read meanwhile is of one epoch.
+
+    test_files.py has all of them, before, amid and after, without a training.
+    """
+    first, when = {"gan": (0, "amid"), "cgan": (1, "after")}[finished.name]
     expected, config = contents(finished.folder), tiny_config(finished.name)
-    writes = 0
-    for kill_at in itertools.count():
-        folder, count = tmp_path / f"killed{kill_at}", itertools.count()
-
-        def deadly(path, content, count=count, kill_at=kill_at):
-            number = next(count)
-            if number == kill_at and when == "before":
-                raise Killed
-            write_whole(path, content)
-            if number == kill_at:
-                raise Killed
-
+    weights = {
+        epoch: load_file(finished.folder / f"weights/epoch_{epoch:04d}.safetensors")
+        for epoch in (1, 2)
+    }
+    changes = 0
+    for kill_at in itertools.count(first, 3):
+        folder = tmp_path / f"killed{kill_at}"
         with monkeypatch.context() as patch:
-            patch.setattr(runs, "write_whole", deadly)
+            Deadly(patch, kill_at, when)
             try:
                 finish(folder, config, digits)
             except Killed:
-                writes += 1
+                changes += 1
             else:
                 break
+        if (folder / "config.json").exists() and (run := read_run(folder)).epochs_done:
+            kept = run.generator().state_dict()
+            assert same_tensors(kept, weights[run.epochs_done])
+            assert len(run.losses().epoch_ends) == run.epochs_done == run.sample_epochs()[-1]
+            assert run.sheet(run.epochs_done).any()
         finish(folder, config, digits)
-        assert contents(folder) == expected, f"killed {when} write {kill_at}"
+        assert contents(folder) == expected, f"killed {when} change {kill_at}"
         shutil.rmtree(folder)
-    # config.json and a sheet, then six files for each of two epochs
-    assert writes == 14
+    # Each file is written and renamed; all but config.json are put in their place after it.
+    assert changes == (2 + 2 * (3 * 5 + 2) + 3) / 3
 
 
 CHILD = """
@@ -265,6 +281,12 @@ def test_kill_minus_nine_in_the_middle_of_an_epoch(tmp_path, digits, model):
     child = subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment())
     try:
         assert child.stdout.readline() == b"now\n"
+        before = contents(folder)
+        for resume in (False, True):  # nobody else trains there meanwhile; all may read
+            with pytest.raises(RunError, match="is in use by another process: wait until it ends"):
+                next(train_run(folder, config, digits, resume=resume))
+        assert contents(folder) == before
+        assert read_run(folder).generator() and read_run(folder).losses()
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
@@ -274,6 +296,97 @@ def test_kill_minus_nine_in_the_middle_of_an_epoch(tmp_path, digits, model):
     finish(folder, config, digits)
     finish(tmp_path / "whole", config, digits)
     assert contents(folder) == contents(tmp_path / "whole")
+
+
+def test_a_run_can_be_read_at_any_moment_of_its_training(tmp_path, digits):
+    """Its files change under the reader, who finds those of one epoch or of the next."""
+    config, trouble, done = tiny_config(n_epochs=12), [], threading.Event()
+    run = train_run(tmp_path / "run", config, digits)
+    next(run)
+    old = read_run(tmp_path / "run")
+
+    def look():
+        while not done.is_set():
+            try:
+                for one in (old, read_run(tmp_path / "run")):
+                    one.generator(), one.losses(), one.sheet(1)
+            except RunError as error:
+                trouble.append(error)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    numbers = [epoch.number for epoch in run]
+    done.set()
+    thread.join()
+    assert numbers == list(range(2, 13)) and not trouble
+
+
+def test_a_start_that_ends_before_its_first_epoch_leaves_nothing(tmp_path, digits):
+    def stop(players):
+        raise KeyboardInterrupt
+
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    config = tiny_config(interval_samples=True, sample_interval=1)
+    for folder in (tmp_path / "new" / "run", tmp_path / "mine"):
+        with pytest.raises(KeyboardInterrupt):
+            finish(folder, config, digits, on_iteration=stop)
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "notes.txt"]
+
+
+def test_a_folder_with_a_run_that_lost_its_config_is_not_trained_over(copy, digits):
+    (copy / "config.json").unlink()
+    before = contents(copy)
+    with pytest.raises(RunError, match="holds checkpoint.safetensors of another run"):
+        next(train_run(copy, tiny_config(copy.name), digits))
+    assert contents(copy) == before
+
+
+def test_a_parameter_without_a_gradient_does_not_keep_a_run_from_going_on(
+    monkeypatch, tmp_path, digits
+):
+    """An idle head: nothing in G's loss hears of it, so Adam has no state for it."""
+    own = runs.networks_for
+
+    def with_idle_heads(config):
+        networks = own(config)
+        for network in networks:
+            network.idle = torch.nn.Linear(3, 2)
+        return networks
+
+    monkeypatch.setattr(runs, "networks_for", with_idle_heads)
+    config = tiny_config(n_epochs=2)
+    torch.manual_seed(0)
+    next(train_run(tmp_path / "stopped", config, digits))
+    finish(tmp_path / "stopped", config, digits)
+    torch.manual_seed(0)
+    finish(tmp_path / "whole", config, digits)
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+
+
+def test_a_run_on_all_images_goes_on_with_as_many_only(tmp_path):
+    config = tiny_config(train_size=None, n_epochs=1)
+    finish(tmp_path, config, data.load("digits", "train", 8, size=70))
+    assert read_run(tmp_path).images == 70
+    more = data.load("digits", "train", 8, size=100)
+    with pytest.raises(RunError, match="holds another run .images 70, not 100"):
+        next(train_run(tmp_path, replace(config, n_epochs=2), more, resume=True))
+
+
+def test_a_run_of_the_first_format_is_read_says_so_and_goes_on(copy, tmp_path, digits):
+    first_format(copy)
+    run = read_run(copy)
+    assert run.files is None and run.images is None and "unchecked" in str(run)
+    assert run.generator() and run.losses() and run.sheet(2).any() and run.sample_epochs()
+    # A kill after the weights and before the checkpoint left them one epoch ahead.
+    shutil.copy(copy / "weights/epoch_0001.safetensors", copy / "generator.safetensors")
+    finish(copy, tiny_config(copy.name), digits)
+    run, weights = read_run(copy), load_file(copy / "weights/epoch_0002.safetensors")
+    assert run.files.keys() == own_files(copy) and "unchecked" not in str(run)
+    assert same_tensors(run.generator().state_dict(), weights)
+    finish(copy, tiny_config(copy.name, n_epochs=3), digits)
+    finish(tmp_path / "whole", tiny_config(copy.name, n_epochs=3), digits)
+    assert contents(copy) == contents(tmp_path / "whole")
 
 
 def test_resuming_a_finished_run_does_nothing(copy, digits):
@@ -326,21 +439,25 @@ def test_data_that_do_not_fit_are_refused_before_anything_is_written(
 
 
 def test_what_a_killed_writer_left_is_swept_away_on_resuming(copy, digits):
-    partials = [copy / ".checkpoint.safetensors.4711", copy / "samples" / ".epoch_0001.png.12"]
-    for partial in partials:
-        partial.write_bytes(b"half")
-    (copy / ".gitignore").write_text("*")
+    """And nothing of the reader's, whatever it is called."""
+    partials = [copy / f".checkpoint.safetensors{PARTIAL}", copy / f"samples/.0123abcd{PARTIAL}"]
+    theirs = (
+        ".my-notes.2024",
+        ".gitignore",
+        "weights/.x.123",
+        "deeper/.x" + PARTIAL,
+        "a" + PARTIAL,
+    )
+    theirs += ("samples/..1", "samples/epoch_0001.png.12", "samples/.epoch_0001.png.4711")
+    (copy / "deeper").mkdir()
+    (copy / ".backup.1").mkdir()
+    (copy / f".folder{PARTIAL}").mkdir()
+    for path in [*partials, *(copy / name for name in theirs)]:
+        path.write_bytes(b"half")
     list(train_run(copy, tiny_config(copy.name), digits, resume=True))
     assert not any(partial.exists() for partial in partials)
-    assert (copy / ".gitignore").exists()
-
-
-@pytest.mark.parametrize("made", [None, {}, {"seconds": "long"}, {"seconds": 1.0}, []])
-def test_a_run_that_does_not_say_how_it_was_made_is_damaged(copy, made):
-    path = copy / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"made": made}))
-    with pytest.raises(RunError, match="damaged"):
-        read_run(copy)
+    assert all((copy / name).read_bytes() == b"half" for name in theirs)
+    assert (copy / ".backup.1").is_dir() and (copy / f".folder{PARTIAL}").is_dir()
 
 
 def test_a_folder_with_a_run_is_not_trained_over(copy, tmp_path, digits):
@@ -417,8 +534,97 @@ def test_a_truncated_file_is_a_run_error(copy, digits, file, share):
     assert Path(file).name in message and ("damaged" in message or "no run" in message)
 
 
+@pytest.mark.parametrize("file", READERS)
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.8, 0.99])
+def test_a_flipped_bit_is_a_run_error(copy, digits, file, place):
+    content = bytearray((copy / file).read_bytes())
+    content[int(len(content) * place)] ^= 4
+    (copy / file).write_bytes(content)
+    if file == "config.json":  # which vouches for the others: no value of another kind gets by
+        return
+    with pytest.raises(RunError) as caught:
+        read(copy, file, digits)
+    assert f"{file} is damaged or another run's (its SHA-256" in one_line(caught)
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory, digits) -> dict[str, Path]:
+    """A run of each model with equal shapes and another seed."""
+    folders = {model: tmp_path_factory.mktemp("twins") / model for model in ("gan", "cgan")}
+    for model, folder in folders.items():
+        finish(folder, tiny_config(model, seed=1), digits)
+    return folders
+
+
+@pytest.mark.parametrize("file", READERS.keys() - {"config.json"})
+def test_another_runs_file_is_a_run_error(copy, digits, twins, file):
+    shutil.copy(twins[copy.name] / file, copy / file)
+    with pytest.raises(RunError) as caught:
+        read(copy, file, digits)
+    assert f"{file} is damaged or another run's (its SHA-256" in one_line(caught)
+
+
+def test_what_is_not_the_runs_by_its_exact_name_is_ignored(copy):
+    theirs = ["epoch_0001 (1).png", "epoch_0003.PNG", "epoch_1.png", "epoch_00004.png"]
+    theirs += ["epoch_.png", "epoch_0005.png.bak", "epoch_0006.jpg", "Epoch_0007.png", "notes.txt"]
+    theirs += ["epoch_٠٠٠١.png", "epoch_-001.png", ".epoch_0008.png", "xepoch_0009.png"]
+    for name in theirs:
+        for folder, ending in (("samples", ""), ("weights", ".safetensors")):
+            (copy / folder / (name + ending)).write_text("mine")
+    (copy / "samples" / "epoch_0010.png").mkdir()
+    for _ in ("this format", "the first"):
+        run = read_run(copy)
+        assert run.sample_epochs() == [0, 1, 2] and run.kept("weights") == [1, 2]
+        first_format(copy) if run.files else None
+    assert run.files is None
+
+
+BROKEN = {  # what becomes of a network's weights, all of them or the last alone
+    "NaN": lambda w: w * float("nan"),
+    "infinite": lambda w: w / 0,
+    "huge": lambda w: w.sign() * 3e38,
+    "one": lambda w: w.flatten().scatter(0, torch.tensor([0]), float("nan")).view(w.shape),
+}
+
+
+@pytest.mark.parametrize("how", BROKEN)
+@pytest.mark.parametrize("place", ["layers.0.weight", "layers.3.running_var", "layers.11.weight"])
+def test_weights_that_cannot_be_calculated_with_are_refused(copy, digits, how, place):
+    for file in ("generator", "weights/epoch_0001", "checkpoint"):
+        path, where = copy / f"{file}.safetensors", "generator." * (file == "checkpoint") + place
+        tensors = load_file(path)
+        assert where in tensors
+        save_file(tensors | {where: BROKEN[how](tensors[where])}, path)
+    sign(copy)
+    run, more = read_run(copy), tiny_config(copy.name, n_epochs=3)
+    if how == "huge" and "running_var" in place:  # divides by much: no number breaks
+        return
+    for read_it in (
+        run.generator,
+        lambda: run.generator(1),
+        run.latest_generator,
+        lambda: next(train_run(copy, more, digits, resume=True)),
+    ):
+        with pytest.raises(RunError, match="no numbers?, or too large|what is no number") as caught:
+            read_it()
+        one_line(caught)
+
+
+@pytest.mark.parametrize("part", ["discriminator.layers.0.weight", "d_optimizer.0.exp_avg_sq"])
+def test_a_checkpoint_without_numbers_anywhere_is_refused(copy, digits, part):
+    path = copy / "checkpoint.safetensors"
+    stored = load_file(path)
+    broken = ("NaN", "huge") if "weight" in part else ("NaN",)
+    for how in broken:
+        save_file(stored | {part: BROKEN[how](stored[part])}, path)
+        sign(copy)
+        with pytest.raises(RunError, match="no number"):
+            next(train_run(copy, tiny_config(copy.name, n_epochs=3), digits, resume=True))
+
+
 def test_a_sheet_cut_anywhere_is_whole_or_an_error(copy):
     """Never a picture with a part missing."""
+    first_format(copy)  # unchecked, so that it is the picture that is looked at
     path = copy / "samples" / "epoch_0002.png"
     whole, sheet, run = path.read_bytes(), read_run(copy).sheet(2), read_run(copy)
     refused = 0
@@ -447,31 +653,113 @@ def change_config(folder: Path, **changes) -> None:
 
 
 def test_a_run_of_another_version_is_refused(copy):
-    change_config(copy, format=runs.FORMAT + 1)
-    with pytest.raises(RunError, match=f"format {runs.FORMAT + 1}, this ganlib reads format"):
+    change_config(copy, format=FORMAT + 1)
+    with pytest.raises(RunError, match=f"format {FORMAT + 1}, this ganlib reads format"):
         read_run(copy)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"extra": 1},
-        {"lr": -1},
-        {"batch_size": "64"},
-        {"device": None},
-        {"model": "dcgan"},
-        {"config": []},
-        {"config": None},
-        {"epochs_done": "many"},
-        {"epochs_done": None},
-    ],
-    ids=str,
-)
-def test_a_configuration_with_other_fields_or_values_is_a_run_error(copy, changes):
-    change_config(copy, **changes)
+NONSENSE = [  # (where in config.json, what JSON allows and sense does not)
+    ("config.lr", -1),
+    ("config.lr", float("inf")),
+    ("config.lr", float("nan")),
+    ("config.lr", 10**400),
+    ("config.bn_eps", 10**400),
+    ("config.bn_eps", 1e308),
+    ("config.ema", True),
+    ("config.batch_size", "64"),
+    ("config.batch_size", 64.0),
+    ("config.channels", True),
+    ("config.n_classes", 10.0),
+    ("config.n_epochs", -(10**30)),
+    ("config.seed", [0]),
+    ("config.device", None),
+    ("config.device", "cpu:"),
+    ("config.device", "cuda:999999999999999999999"),
+    ("config.model", ["gan"]),
+    ("config.model", {"gan": 1}),
+    ("config.model", "x" * 10_000),
+    ("config.loss", None),
+    ("config.extra", 1),
+    ("config.extra\nline", 1),
+    ("config", []),
+    ("config", None),
+    ("epochs_done", "many"),
+    ("epochs_done", None),
+    ("epochs_done", -1),
+    ("epochs_done", 3),
+    ("epochs_done", 1.0),
+    ("epochs_done", True),
+    ("epochs_done", float("-inf")),
+    ("made", None),
+    ("made", []),
+    ("made.seconds", "long"),
+    ("made.seconds", -1),
+    ("made.seconds", float("inf")),
+    ("made.seconds", 10**400),
+    ("made.seconds", False),
+    ("made.device", 3),
+    ("made.device", "two\nlines"),
+    ("made.torch", "x" * 10_000),
+    ("made.who", "me"),
+    ("images", -1),
+    ("images", "all"),
+    ("images", 1e9),
+    ("files", None),
+    ("files", ["generator.safetensors"]),
+    ("files.generator.safetensors", "0"),
+    ("files.generator.safetensors", 7),
+    ("files.losses.safetensors", "G" * 64),
+    ("files.../../etc/passwd", "0" * 64),
+    ("files.samples/epoch_0001 (1).png", "0" * 64),
+    ("more", {}),
+    ("format", "2"),
+    ("format", True),
+    ("format", 0),
+    ("format", float("nan")),
+]
+
+
+def nonsense(folder: Path, where: str, value: object) -> None:
+    path = folder / "config.json"
+    stored = json.loads(path.read_text())
+    room, _, name = where.partition(".")
+    place, key = (stored[room], name) if name else (stored, room)
+    place[key] = value
+    path.write_text(json.dumps(stored))
+
+
+@pytest.mark.parametrize("where, value", NONSENSE, ids=lambda v: repr(v)[:30])
+def test_a_value_without_sense_in_config_json_is_told_by_its_name(copy, where, value):
+    nonsense(copy, where, value)
     with pytest.raises(RunError, match=r"config\.json is damaged or of another version") as caught:
         read_run(copy)
-    one_line(caught)
+    message = one_line(caught)
+    if not (isinstance(value, float) and value * 0 != 0):  # NaN and Infinity are no JSON at all
+        name = where.split("\n")[0].removeprefix("config.").removeprefix("files.")
+        assert name in message and len(message) < 400
+
+
+@pytest.mark.parametrize("room", ["", "config", "made"])
+def test_a_field_that_is_missing_in_config_json_is_told(copy, room):
+    path = copy / "config.json"
+    stored = json.loads(path.read_text())
+    names = stored[room] if room else stored
+    for name in list(names):
+        if name == "images":
+            continue
+        kept = {key: value for key, value in names.items() if key != name}
+        path.write_text(json.dumps(stored | {room: kept} if room else kept))
+        with pytest.raises(RunError, match=rf"{name}|a run's"):
+            read_run(copy)
+
+
+def test_a_config_json_that_is_nested_very_deeply_is_a_run_error(copy):
+    for depth in (900, 100_000):
+        for text in ("[" * depth + "]" * depth, '{"format":' * depth + "1" + "}" * depth):
+            (copy / "config.json").write_text(text)
+            with pytest.raises(RunError, match=r"config\.json is damaged") as caught:
+                read_run(copy)
+            one_line(caught)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "3", "null", '{"format": 1}', "\xff"])
@@ -505,6 +793,7 @@ def test_a_checkpoint_without_all_its_parts_is_refused(copy, digits, prefix):
     path = copy / "checkpoint.safetensors"
     kept = {key: value for key, value in load_file(path).items() if not key.startswith(prefix)}
     save_file(kept, path)
+    sign(copy)
     with pytest.raises(RunError):
         next(train_run(copy, tiny_config(copy.name, n_epochs=3), digits, resume=True))
 
@@ -513,12 +802,14 @@ def test_losses_shorter_than_the_checkpoint_are_refused(copy, digits):
     path = copy / "losses.safetensors"
     stored = load_file(path)
     save_file(stored | {"losses": stored["losses"][:4].clone()}, path)
+    sign(copy)
     with pytest.raises(RunError, match="not those of its checkpoint"):
         next(train_run(copy, tiny_config(copy.name, n_epochs=3), digits, resume=True))
 
 
 def test_losses_that_hold_something_else_are_refused(copy):
     save_file({"weights": torch.zeros(3)}, copy / "losses.safetensors")
+    sign(copy)
     with pytest.raises(RunError, match="does not hold a run's losses"):
         read_run(copy).losses()
 
@@ -547,3 +838,9 @@ def test_a_recorded_run_is_found_by_its_name(monkeypatch, finished):
 def test_a_folder_without_a_run_is_a_run_error(tmp_path):
     with pytest.raises(RunError, match="is not a run: it has no config.json"):
         runs.find_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a/" * 3000, "nul\0byte"])
+def test_a_name_that_no_folder_can_have_is_a_run_error(name):
+    with pytest.raises(RunError, match="no run called"):
+        runs.find_run(name)
