@@ -6,7 +6,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from ganlib.convolutional import ConvolutionalDiscriminator, UpConv2d, dcgan_weights
-from ganlib.networks import ConditionalBatchNorm
+from ganlib.networks import ConditionalBatchNorm, evaluating
 from ganlib.plotting import D_ORANGE, G_BLUE, INK, _figure
 
 STAGES = ("what arrives", "normalised", "scaled and shifted")
@@ -41,10 +41,12 @@ def class_statistics(generator: nn.Module, z: Tensor, labels: Tensor) -> tuple[T
         lambda _, inputs, output: met.extend((inputs[0].clone(), output.clone()))
     )
     kept = {key: value.clone() for key, value in generator.state_dict().items()}
-    generator.train()(z, labels)
-    generator.load_state_dict(kept)  # training mode has moved the running statistics
-    generator.eval()
-    hook.remove()
+    try:
+        with evaluating(generator):  # which gives the modes back
+            generator.train()(z, labels)
+    finally:
+        generator.load_state_dict(kept)  # training mode has moved the running statistics
+        hook.remove()
     arrives, leaves = (x.unflatten(1, (-1, 1)).flatten(2) for x in met)  # (N, channels, pixels)
     over = (0, 2)
     variance, mean = torch.var_mean(arrives, dim=over, correction=0, keepdim=True)
@@ -95,7 +97,8 @@ def seen_by(layers: nn.Sequential, shape: tuple[int, ...]) -> Tensor:
     True where the gradient is not zero.
     """
     image = torch.zeros(1, *shape, requires_grad=True)
-    maps = layers.eval()(image)
+    with evaluating(layers):
+        maps = layers(image)
     middle = maps[0, :, maps.shape[2] // 2, maps.shape[3] // 2].sum()
     (gradient,) = torch.autograd.grad(middle, image)
     return gradient[0].abs().sum(dim=0) > 0
@@ -109,7 +112,8 @@ def painted_by(layers: nn.Sequential, shape: tuple[int, ...]) -> Tensor:
     """
     maps = torch.zeros(2, *shape)
     maps[1, :, shape[1] // 2, shape[2] // 2] = 1
-    without, with_it = layers.eval()(maps)
+    with evaluating(layers):
+        without, with_it = layers(maps)
     return (with_it - without).abs().sum(dim=0) > 0
 
 
@@ -132,7 +136,9 @@ def receptive_fields(
     heard = (discriminator.layers[0].in_channels, *image.shape[1:])  # a label's picture, too
     for end in ends:
         part = discriminator.layers[: end + 1]
-        mask, size = seen_by(part, heard), part(torch.zeros(1, *heard)).shape[-1]
+        with evaluating(part):
+            size = part(torch.zeros(1, *heard)).shape[-1]
+        mask = seen_by(part, heard)
         panels.append((mask, D_ORANGE, f"D, maps of {size} × {size}"))
     starts = [i for i, layer in enumerate(layers) if isinstance(layer, UpConv2d)]
     for start in starts:

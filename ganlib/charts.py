@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ganlib.convolutional import UpConv2d
-from ganlib.networks import ConditionalBatchNorm, n_parameters
+from ganlib.networks import ConditionalBatchNorm, evaluating, n_parameters
 from ganlib.plotting import D_ORANGE, G_BLUE, INK, _figure
 
 CBN = "CBN"  # conditional batch normalisation, as a chart writes it
@@ -45,29 +46,41 @@ def trace(network: nn.Module, *inputs: Tensor) -> list[Block]:
             blocks[-1].shape = shape
         elif isinstance(layer, nn.Embedding):
             text = f"Embedding\n{layer.num_embeddings} → {layer.embedding_dim}"
-            blocks.append(Block([text], shape, embedding=True))
+            blocks.append(Block([text, *_reined(layer)], shape, embedding=True))
         elif isinstance(layer, nn.Linear):
             text = f"Linear\n{layer.in_features} → {layer.out_features}"
-            blocks.append(Block([text], shape))
+            blocks.append(Block([text, *_reined(layer)], shape))
         elif isinstance(layer, nn.Conv2d):
             stride = f"\nstride {layer.stride[0]}" if layer.stride[0] > 1 else ""
             text = f"Conv {_by(layer.kernel_size)}{stride}"
             text += f"\n{layer.in_channels} → {layer.out_channels}"
             first = [f"Upsample\nto {_by(shape[1:])}"] if isinstance(layer, UpConv2d) else []
-            blocks.append(Block([*first, text], shape))
+            blocks.append(Block([*first, text, *_reined(layer)], shape))
         else:
             blocks[-1].lines.append(_short_name(layer))
             blocks[-1].shape = shape
 
-    leaves = [layer for layer in network.modules() if not list(layer.children())]
-    hooks = [layer.register_forward_hook(note) for layer in leaves]
-    was_training = network.training
-    with torch.no_grad():
-        network.eval()(*inputs)
-    network.train(was_training)
-    for hook in hooks:
-        hook.remove()
+    hooks = [layer.register_forward_hook(note) for layer in _layers(network)]
+    try:
+        with torch.no_grad(), evaluating(network):
+            network(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return blocks
+
+
+def _layers(module: nn.Module) -> list[nn.Module]:
+    """The parts that have no parts, each once; how a weight is made (spectral norm) is no part."""
+    parts = {part for name, part in module.named_children() if name != "parametrizations"}
+    found = dict.fromkeys(layer for part in parts for layer in _layers(part))
+    return list(found) or [module]
+
+
+def _reined(layer: nn.Module) -> list[str]:
+    """What the layer's weights are put through before each use."""
+    made = layer.parametrizations.weight if parametrize.is_parametrized(layer, "weight") else []
+    return [type(one).__name__.strip("_") for one in made]
 
 
 def _by(sizes: tuple[int, ...]) -> str:
@@ -155,7 +168,7 @@ def _draw_embedding(
 ) -> None:
     """The label's way in through an embedding, whose arrow ends at ``joint``."""
     axes.text(x, -2.3, "label y", ha="center", va="center", fontsize=9, weight="bold")
-    _box(axes, x, -1.4, block.lines[0], _LABEL_GREY, 1.2, 0.75)
+    _box(axes, x, -1.4, "\n".join(block.lines), _LABEL_GREY, 1.2, 0.75)
     style = {"arrowstyle": "-|>", "color": _LABEL_GREY, "lw": 1.1}
     axes.annotate("", (x, -1.78), (x, -2.12), arrowprops=style)
     axes.annotate("", joint, (x + 0.3, -1.02), arrowprops=style)
@@ -169,9 +182,8 @@ def flow_chart(generator: nn.Module, discriminator: nn.Module, latent_dim: int =
     labels = (torch.zeros(2, dtype=torch.long),) if conditional else ()
     z = torch.zeros(2, latent_dim)
     g_blocks = trace(generator, z, *labels)
-    with torch.no_grad():
-        images = generator.eval()(z, *labels)
-    generator.train()
+    with torch.no_grad(), evaluating(generator):
+        images = generator(z, *labels)
     d_blocks = trace(discriminator, images, *labels)
     figure, (top, bottom) = _figure(9.5, 7.6 if conditional else 6.2, 2, 1)
     _draw_network(top, generator, g_blocks, (f"noise z\n{latent_dim}", "image"))

@@ -6,10 +6,12 @@ line on stderr that says what would be right, exit code 2, and no half-written f
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from ganlib import commands, judging, metrics, networks
 from ganlib.commands import EXPECTED, PAPER_LOSS, WORKSPACE
@@ -42,6 +44,8 @@ FIELD_HELP = {
     "d_lr": "the discriminator's own learning rate",
     "ema": "decay of an average of G's weights that draws the samples, such as 0.999",
 }
+# What PyTorch says, in a RuntimeError, when memory is refused: on the CPU, and on a GPU.
+NO_MEMORY = re.compile("not enough memory|out of memory|can.t allocate|bad_alloc|ALLOC_FAILED")
 DEFAULT_HELP = {
     "loss": "each model's: " + ", ".join(f"{loss} for {name}" for name, loss in PAPER_LOSS.items()),
     "train_size": "all of them",
@@ -53,29 +57,78 @@ DEFAULT_HELP = {
 def main(argv: list[str] | None = None) -> int:
     """Run the command in ``argv`` (default: the process's arguments) and return its exit code.
 
-    0: done. 2: asked wrongly, or training diverged. 130: stopped with Ctrl-C.
+    0: done. 2: asked wrongly, refused by the machine, or training diverged. 130: stopped with
+    Ctrl-C.
     """
+    try:
+        if sys.stdout is None:
+            raise Refused("standard output is closed: send it somewhere, if only to a file")
+        code = command(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        tell("stopped")
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        drop(sys.stdout)
+        return 0
+    except Exception as error:
+        told = explain(error)
+        if told is None:
+            raise  # a fault of our own
+        tell(told)
+        return 2
+
+
+def command(argv: list[str]) -> int:
+    """Parse ``argv`` and do what it says."""
+    if any("\0" in text for text in argv):
+        raise Refused("an argument holds a NUL character, which no name or number has")
     parser = build_parser()
     try:
         options = parser.parse_args(argv)
-        if options.command is None:
-            parser.print_help()
-            return 2
-        code = options.command(options)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
-        return 0
-    except PermissionError as error:
-        print(f"ganlib: no permission for {error.filename}: name another place", file=sys.stderr)
+    except SystemExit as end:  # --help has printed
+        return end.code or 0
+    if options.command is None:
+        parser.print_help()
         return 2
-    except EXPECTED as error:
-        print("ganlib:", " ".join(str(error).split()), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("ganlib: stopped", file=sys.stderr)
-        return 130
+    return options.command(options)
+
+
+def explain(error: Exception) -> str | None:
+    """One line for what is no bug of the library's; None for what is."""
+    if isinstance(error, PermissionError) and error.filename:
+        return f"no permission for {error.filename}: name another place"
+    if isinstance(error, EXPECTED):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and NO_MEMORY.search(str(error))
+    ):
+        return "there is not enough memory: ask for fewer or smaller images, or smaller batches"
+    if not isinstance(error, OSError):
+        return None
+    where = error.filename
+    if not where:  # perhaps it was the printing that failed: then it fails again
+        try:
+            print(flush=True)
+        except OSError:
+            drop(sys.stdout)
+            where = "standard output"
+    return f"{f'{where}: ' if where else ''}{error.strerror or error}"
+
+
+def tell(message: str) -> None:
+    """A line on stderr, if anybody listens."""
+    try:
+        print(f"ganlib: {message}", file=sys.stderr or open(os.devnull, "w"), flush=True)
+    except OSError:
+        drop(sys.stderr)
+
+
+def drop(stream: TextIO) -> None:
+    """Let what ``stream`` still holds go nowhere, or Python's own last flush of it would fail."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 # --- What can be asked ---------------------------------------------------------------------------
@@ -86,6 +139,9 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings):
         super().__init__(allow_abbrev=False, **settings)
+
+    def print_help(self, file=None) -> None:
+        print(self.format_help(), end="", file=file)  # argparse's own hides that it cannot
 
     def error(self, message: str) -> NoReturn:
         raise Refused(f"{message}; see {self.prog} --help")

@@ -5,6 +5,7 @@ as one of EXPECTED, whose message is one line that says what would be right.
 """
 
 import argparse
+import contextlib
 import io
 import math
 import shlex
@@ -107,7 +108,10 @@ def follow(folder: Path, config: TrainingConfig, resume: bool, again: str) -> bo
                     print(f"{where}: {how}, about {left} left", flush=True)
         except KeyboardInterrupt:
             bar.close()
-            kept = f"{done} finished epochs are kept, go on with: {again}"
+            with contextlib.suppress(RunError):  # an epoch may be saved that was not yet told of
+                done = read_run(folder).epochs_done
+            kept = f"{done} finished epochs are kept"
+            kept += f", go on with: {again}" if done < config.n_epochs else ", all of them"
             kept = kept if done else "no epoch was finished, and nothing is kept"
             print(f"ganlib: stopped; {kept}", file=sys.stderr)
             return False

@@ -106,12 +106,13 @@ def choose_device(name: str = "auto") -> torch.device:
     }
     if name == "auto":
         return torch.device(next(device for device, present in here.items() if present))
-    kind, _, index = name.partition(":")
-    if kind not in here or (index and not index.isdecimal()):
+    named = re.fullmatch(r"(cpu|cuda|mps)(?::([0-9]{1,3}))?", name)
+    if not named:
         raise Refused(f"unknown device {name!r}: choose one of {', '.join(DEVICES)}")
+    kind, index = named[1], int(named[2] or 0)
     if not here[kind]:
         raise Refused(f"this machine has no {kind} device: use --device auto or cpu")
     count = torch.cuda.device_count() if kind == "cuda" else 1
-    if index and int(index) >= count:
+    if index >= count:
         raise Refused(f"there is no {name}: this machine's last one is {kind}:{count - 1}")
-    return torch.device(name)
+    return torch.device(kind, index) if named[2] else torch.device(kind)

@@ -5,19 +5,22 @@ and moved to the device once. A batch is then one indexing operation, on the dev
 loader processes in between.
 """
 
-import os
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ganlib import sources
 from ganlib.errors import Refused
+from ganlib.sources import DataUnavailable, check_fit
 
-FOLDER_VARIABLE = "GANLIB_DATA"
+FOLDER_VARIABLE, SPLITS, data_folders = (
+    sources.FOLDER_VARIABLE,
+    sources.SPLITS,
+    sources.data_folders,
+)
 
 _DIGITS = tuple("0123456789")
 # Data set -> (title, what the ten classes are called).
@@ -31,15 +34,6 @@ DATASETS = {
     "kmnist": ("Kuzushiji-MNIST", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")),
     "digits": ("scikit-learn's digits", _DIGITS),
 }
-SPLITS = ("train", "test")
-
-# What torchvision raises for files that are missing or cannot be downloaded (RuntimeError,
-# OSError), and for files that are cut short or are something else (the others).
-_UNREADABLE = (RuntimeError, OSError, ValueError, AssertionError, KeyError, TypeError)
-
-
-class DataUnavailable(RuntimeError):
-    """The data set is neither on this machine nor downloadable."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,6 +42,9 @@ class DigitImages:
 
     ``images``: (N, 1, H, W) float32 in [-1, 1]; ``labels``: (N,) int64 in 0..9.
     ``replaces``: the title of the data set that was asked for and could not be had, else "".
+
+    Raises Refused if the images are not square, grey and in that range, or the labels not
+    theirs.
     """
 
     images: Tensor
@@ -55,6 +52,15 @@ class DigitImages:
     name: str
     split: str
     replaces: str = ""
+
+    def __post_init__(self):
+        check_fit(self.images, self.labels)
+        object.__setattr__(self, "labels", self.labels.long())
+        if not self.images.is_meta:
+            low, high = (float(end) for end in self.images.aminmax())
+            if not (self.images.is_floating_point() and -1 <= low <= high <= 1):  # nor NaN
+                kind = f"{self.images.dtype} from {low:g} to {high:g}"
+                raise Refused(f"the images are {kind}, where floats in [-1, 1] are expected")
 
     @property
     def title(self) -> str:
@@ -105,46 +111,9 @@ def resize(images: Tensor, img_size: int) -> Tensor:
     return torch.cat(parts).clamp_(-1, 1)
 
 
-def data_folders() -> list[Path]:
-    """Folders searched for a local copy, in order; a download goes to the last.
-
-    ``$GANLIB_DATA`` alone if it is set, else ``./data``, then ``~/.cache/ganlib``.
-    """
-    if os.environ.get(FOLDER_VARIABLE):
-        return [Path(os.environ[FOLDER_VARIABLE]).expanduser()]
-    return [Path("data"), Path.home() / ".cache" / "ganlib"]
-
-
 def _torchvision_pixels(name: str, train: bool) -> tuple[Tensor, Tensor]:
-    """uint8 pixels (N, 28, 28) and labels (N,), from a local copy or torchvision's mirrors."""
-    from torchvision import datasets  # here, so that `import ganlib` needs torch alone
-
-    kinds = {
-        "mnist": datasets.MNIST,
-        "fashion-mnist": datasets.FashionMNIST,
-        "kmnist": datasets.KMNIST,
-    }
-    title, folders = DATASETS[name][0], data_folders()
-    for folder in folders:
-        try:
-            found = kinds[name](folder, train=train, download=False)
-            return found.data, found.targets
-        except _UNREADABLE:
-            pass  # not here, or damaged: look on
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(30)  # seconds; without it a silent network would hang for ever
-    try:
-        found = kinds[name](folders[-1], train=train, download=True)
-        return found.data, found.targets
-    except _UNREADABLE as error:
-        # A file that is there but damaged is not downloaded again, so the reader must delete it.
-        raise DataUnavailable(
-            f"{title} is not in {' or '.join(map(str, folders))}, or is damaged there, and could "
-            "not be downloaded: connect to the network (delete damaged files first), point "
-            f"{FOLDER_VARIABLE} at a folder that has it, or use the data set 'digits'"
-        ) from error
-    finally:
-        socket.setdefaulttimeout(patience)
+    """uint8 pixels (N, H, H) and labels (N,), from a local copy or torchvision's mirrors."""
+    return sources.read(name, DATASETS[name][0], "train" if train else "test")
 
 
 def _sklearn_pixels(train: bool) -> tuple[Tensor, Tensor]:
@@ -203,7 +172,7 @@ def load(
             raise Refused(f"{name} has {len(pixels):,} images in its {split} split, not {size:,}")
         pixels, labels = pixels[:size], labels[:size]
     images = resize(scale(pixels).unsqueeze(1), img_size)
-    return DigitImages(images.to(device), labels.long().to(device), name, split, replaces)
+    return DigitImages(images, labels, name, split, replaces).to(device)
 
 
 def batches(n_images: int, batch_size: int, rng: torch.Generator) -> Iterator[Tensor]:

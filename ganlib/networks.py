@@ -6,7 +6,8 @@ channels, img_size, img_size)`` in [-1, 1]; discriminators return raw scores (lo
 :mod:`ganlib.losses`. The convolutional networks are in :mod:`ganlib.convolutional`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -327,6 +328,19 @@ def build(
     generator = kind.generator(latent_dim, img_size, channels, bn_eps=bn_eps, **classes)
     discriminator = kind.discriminator(img_size, channels, **classes)
     return generator, discriminator
+
+
+@contextmanager
+def evaluating(*networks: nn.Module) -> Iterator[None]:
+    """The networks in evaluation mode meanwhile; afterwards each part in the mode it had."""
+    modes = [(part, part.training) for network in networks for part in network.modules()]
+    try:
+        for network in networks:
+            network.eval()
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 def n_parameters(network: nn.Module) -> int:

@@ -150,15 +150,16 @@ def class_counts(datasets: Sequence[DigitImages]) -> Figure:
     """How often each class occurs in each data set given, as a share of its images."""
     figure, axes = _figure(7, 2.8)
     names = datasets[0].class_names
-    bar = 0.8 / len(datasets)
+    bar, top = 0.8 / len(datasets), 15
     for place, (dataset, shade) in enumerate(zip(datasets, ("#4d4d4d", "#b0b0b0", "#7fa6a0"))):
         counts = torch.bincount(dataset.labels.cpu(), minlength=len(names))
         share = 100 * counts / len(dataset)
+        top = max(top, 1.2 * float(share.max()))  # room for the legend
         at = np.arange(len(names)) + (place - (len(datasets) - 1) / 2) * bar
         label = f"{dataset.split}, {len(dataset):,} images"
         axes.bar(at, share, bar, label=label, color=shade)
     axes.axhline(10, color=INK, lw=1, ls=":", label="equal shares")
-    axes.set(xlabel="class", ylabel="share of images (%)", title=datasets[0].title, ylim=(0, 15))
+    axes.set(xlabel="class", ylabel="share of images (%)", title=datasets[0].title, ylim=(0, top))
     axes.set_xticks(range(len(names)), names)
     axes.grid(axis="x", visible=False)
     axes.legend(frameon=False, ncols=3, loc="upper center")
@@ -243,6 +244,7 @@ def live_training(images: Tensor, history: Sequence[Epoch], title: str = "") -> 
     right.plot(iterations, losses[:, 1], color=D_ORANGE, lw=0.8, label="discriminator")
     right.plot(iterations, losses[:, 0], color=G_BLUE, lw=0.8, label="generator")
     right.margins(y=0.2)  # room for the legend
-    right.set(xlabel="iteration", ylabel="loss", ylim=(0, None), title="losses, every iteration")
+    right.set(xlabel="iteration", ylabel="loss", title="losses, every iteration")
+    right.set_ylim(bottom=min(0, right.get_ylim()[0]) if (losses[:, :2] < 0).any() else 0)
     right.legend(frameon=False, loc="upper left", ncols=2)
     return figure

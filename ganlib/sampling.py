@@ -38,12 +38,9 @@ def generate(generator: nn.Module, z: Tensor, labels: Tensor, conditional: bool)
     ``z`` (N, latent_dim); ``labels`` (N,) are used only if ``conditional``.
     """
     device = next(generator.parameters()).device
-    was_training = generator.training
-    generator.eval()
     arguments = (z.to(device), labels.to(device)) if conditional else (z.to(device),)
-    images = generator(*arguments).cpu()
-    generator.train(was_training)
-    return images
+    with networks.evaluating(generator):
+        return generator(*arguments).cpu()
 
 
 def draw(

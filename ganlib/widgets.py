@@ -157,7 +157,7 @@ def watch_training(
         arguments = players, dataset.images, dataset.labels, config
         for epoch in train(*arguments, on_iteration=lambda _: bar.update()):
             history.append(epoch)
-            samples = generate(players.generator, z, labels, players.conditional)
+            samples = generate(players.artist, z, labels, players.conditional)
             made = f"epoch {epoch.number} of {config.n_epochs}"
             screen.update(live_training(samples, history, f"{title} {made}".strip()))
     return history

@@ -1,10 +1,11 @@
-"""Flow charts say what the networks do, layer by layer."""
+"""Flow charts say what the networks do, layer by layer; no figure changes or cuts what it shows."""
 
 import pytest
 import torch
+from conftest import copies, same_tensors
 
-from ganlib import charts
-from ganlib.networks import build, family
+from ganlib import anatomy, charts, data, plotting, sampling, training
+from ganlib.networks import MODELS, build, family
 
 LABELS = torch.zeros(2, dtype=torch.int64)
 
@@ -51,3 +52,97 @@ def test_a_chart_shows_every_block_and_where_the_label_enters(model):
         written = [text.get_text() for text in axes.texts]
         assert all("\n".join(block.lines) in written for block in blocks)
         assert written.count("label y") == conditional
+
+
+# --- Nothing is left behind ----------------------------------------------------------------------
+
+
+def modes(*networks) -> list[bool]:
+    return [part.training for network in networks for part in network.modules()]
+
+
+def hooks(*networks) -> int:
+    return sum(len(part._forward_hooks) for network in networks for part in network.modules())
+
+
+def mixed(model: str):
+    """Two networks whose parts are not all in one mode."""
+    generator, discriminator = build(model)
+    generator.eval()
+    next(generator.children()).train()
+    discriminator.train()
+    list(discriminator.modules())[-1].eval()
+    return generator, discriminator
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_has_a_chart_and_stays_as_it_was(model):
+    pair = mixed(model)
+    before, state = modes(*pair), [copies(network) for network in pair]
+    charts.flow_chart(*pair)
+    assert modes(*pair) == before and hooks(*pair) == 0
+    assert all(same_tensors(kept, network.state_dict()) for kept, network in zip(state, pair))
+
+
+def test_spectral_normalisation_is_told_layer_by_layer():
+    _, discriminator = traced("cbn-dcgan-spectral")
+    plain = traced("cbn-dcgan-projection")[1]
+    assert len(discriminator) == len(plain)
+    assert all("SpectralNorm" in block.lines for block in discriminator)
+    assert not any("SpectralNorm" in block.lines for block in plain)
+
+
+def test_a_failed_trace_leaves_no_hook_and_no_mode_behind():
+    generator, discriminator = mixed("cgan")
+    before = modes(generator, discriminator)
+    with pytest.raises(RuntimeError):
+        charts.flow_chart(generator, discriminator, latent_dim=7)
+    assert modes(generator, discriminator) == before and hooks(generator, discriminator) == 0
+
+
+@pytest.mark.parametrize("model", ["c-dcgan", "cbn-dcgan-spectral"])
+def test_looks_inside_leave_modes_and_weights_as_they_were(model):
+    pair = mixed(model)
+    before, state = modes(*pair), [copies(network) for network in pair]
+    anatomy.receptive_fields(*pair, torch.zeros(1, 32, 32))
+    anatomy.class_statistics(pair[0], torch.randn(20, 100), torch.arange(20) % 10)
+    assert modes(*pair) == before and hooks(*pair) == 0
+    assert all(same_tensors(kept, network.state_dict()) for kept, network in zip(state, pair))
+    with pytest.raises(RuntimeError):
+        anatomy.class_statistics(pair[0], torch.randn(20, 7), torch.arange(20) % 10)
+    assert modes(*pair) == before and hooks(*pair) == 0
+
+
+def test_drawing_leaves_modes_as_they_were_even_if_it_fails():
+    generator, _ = mixed("cgan")
+    before = modes(generator)
+    sampling.generate(generator, torch.zeros(2, 100), LABELS, conditional=True)
+    assert modes(generator) == before
+    with pytest.raises(RuntimeError):
+        sampling.generate(generator, torch.zeros(2, 7), LABELS, conditional=True)
+    assert modes(generator) == before
+
+
+# --- Nothing is cut off --------------------------------------------------------------------------
+
+
+def shares(*counts: int) -> data.DigitImages:
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    return data.DigitImages(torch.zeros(len(labels), 1, 8, 8), labels, "digits", "train")
+
+
+@pytest.mark.parametrize("counts", [(64, 4, 4, 4, 4, 4, 4, 4, 4, 4), (0,) * 9 + (5,), (1,) * 10])
+def test_the_largest_class_fits_into_the_chart(counts):
+    (axes,) = plotting.class_counts([shares(*[1] * 10), shares(*counts)]).axes
+    heights = [bar.get_height() for bar in axes.patches]
+    assert max(heights) == pytest.approx(100 * max(counts) / sum(counts), rel=1e-5)
+    assert axes.get_ylim()[1] > 1.1 * max(heights) and axes.get_ylim()[0] == 0
+
+
+@pytest.mark.parametrize("g_loss", [-0.7, 0.7])
+def test_a_live_view_shows_losses_below_zero_too(g_loss):
+    losses = torch.tensor([[g_loss, 1.0, 0, 0, 0.5, 0.5]] * 5)
+    history = [training.Epoch(1, losses)]
+    _, axes = plotting.live_training(torch.zeros(100, 1, 8, 8), history).axes
+    low = axes.get_ylim()[0]
+    assert low < g_loss and (low == 0) == (g_loss > 0)

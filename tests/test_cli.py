@@ -9,11 +9,11 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
-from conftest import refused
+from conftest import child_environment, refused
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from ganlib import cli, commands, losses, runs, sampling, training
+from ganlib import cli, commands, data, losses, runs, sampling, training
 from ganlib.cli import main
 from ganlib.configuration import TrainingConfig
 
@@ -436,6 +436,180 @@ def test_a_loss_that_stops_being_a_number(tmp_path, monkeypatch, capsys, epochs)
         assert all(value.isfinite().all() for value in run.generator().state_dict().values())
     else:
         assert not list(tmp_path.iterdir())
+
+
+# --- What the machine refuses --------------------------------------------------------------------
+
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", LONG],
+        ["evaluate", LONG],
+        ["sample", LONG, "--out", "x.png"],
+        ["sample", "cgan", "--n", "1", "--out", f"{LONG}.png"],
+        ["list", "--folder", LONG],
+        ["export", LONG, "--out", "x"],
+        ["export", "cgan", "--out", LONG],
+        ["train", LONG],
+        ["train", "gan", *TINY, "--n-epochs", "1", "--out", LONG],
+        ["train", "gan", *TINY, "--device", LONG],
+        ["train", "gan", *TINY, "--dataset", LONG],
+        ["train", "gan", *TINY, "--loss", LONG],
+        ["record", LONG],
+        ["record", "gan-eps0.8", "--workspace", LONG],
+        [LONG],
+        ["show", "a\0b"],
+        ["list", "--folder", "\0"],
+        ["sample", "cgan", "--n", "1", "--out", "\0.png"],
+        ["train", "gan", *TINY, "--out", "a\0"],
+        ["show", "file.txt/run"],
+        ["list", "--folder", "file.txt/run"],
+        ["export", "cgan", "--out", "file.txt/x"],
+    ],
+)
+def test_names_that_no_file_can_have(here, capsys, arguments):
+    (here / "file.txt").touch()
+    refused(capsys, arguments)
+    assert [path.name for path in here.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("name", ["cpu:", "cpu:1x", "cpu:\u0660", "cpu:-1", "cpu:1", "cuda:-1"])
+@pytest.mark.parametrize("way", [["train", "gan", *TINY], ["experiment"]])
+def test_devices_that_are_none(here, capsys, name, way):
+    refused(capsys, [*way, "--device", name], "cpu")
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (OSError(5, "Input/output error", "disk/file"), "disk/file: Input/output error"),
+        (IsADirectoryError(21, "Is a directory", "place"), "place: Is a directory"),
+        (OSError(24, "Too many open files"), "Too many open files"),
+        (BlockingIOError(11, "Resource temporarily unavailable"), "temporarily unavailable"),
+        (MemoryError(), "not enough memory"),
+        (
+            RuntimeError(
+                "[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate "
+                "memory: you tried to allocate 9 bytes"
+            ),
+            "not enough memory",
+        ),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+            "not enough memory",
+        ),
+        (RuntimeError("std::bad_alloc"), "not enough memory"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(monkeypatch, capsys, error, words):
+    def refuse(name):
+        raise error
+
+    monkeypatch.setattr(commands, "find_run", refuse)
+    refused(capsys, ["show", "gan"], words)
+
+
+def test_memory_refused_in_the_first_epoch_leaves_nothing(here, monkeypatch, capsys):
+    def refuse(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(training, "generator_step", refuse)
+    refused(capsys, ["train", "gan", *TINY, "--n-epochs", "1"], "not enough memory")
+    assert not [path for path in here.rglob("*") if path.is_file()]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell's redirections")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "arguments, code, out, error",
+    [
+        ("list > /dev/full", 2, 0, "standard output: No space left on device"),
+        ("--help > /dev/full", 2, 0, "standard output: No space left on device"),
+        ("list >&-", 2, 0, "standard output is closed"),
+        ("list --folder nowhere 2>&-", 2, 0, ""),
+        ("list --folder nowhere > /dev/full 2>&1", 2, 0, ""),
+        ("list | head -1", 0, 1, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full(unbuffered, arguments, code, out, error):
+    shell = f"set -o pipefail; {sys.executable} -m ganlib {arguments}"
+    environment = child_environment() | {"PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(
+        ["bash", "-c", shell], capture_output=True, text=True, env=environment, check=False
+    )
+    assert (done.returncode, done.stdout.count("\n")) == (code, out)
+    assert error in done.stderr and done.stderr.count("\n") == bool(error)
+
+
+# --- Ctrl-C --------------------------------------------------------------------------------------
+
+PRESSED = """
+import builtins, os, runpy, signal, sys
+
+real = builtins.__import__
+
+def pressed(name, *rest):
+    if name == sys.argv[1]:
+        os.kill(os.getpid(), signal.SIGINT)
+    return real(name, *rest)
+
+builtins.__import__ = pressed
+runpy.run_module("ganlib", run_name="__main__", alter_sys=False)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("module", ["torch", "numpy", "ganlib.commands", "safetensors"])
+def test_ctrl_c_during_the_imports_is_one_line(module):
+    command = [sys.executable, "-c", PRESSED, module]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=child_environment(), check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "ganlib: stopped\n")
+
+
+@pytest.mark.parametrize(
+    "room, name", [(data, "load"), (runs, "start"), (training, "generator_step")]
+)
+def test_ctrl_c_before_the_first_epoch_is_done_leaves_nothing_to_resume(
+    here, monkeypatch, capsys, room, name
+):
+    def press(*arguments, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(room, name, press)
+    assert train("gan", here / "run") == 130
+    told = capsys.readouterr().err
+    assert told.startswith("ganlib: stopped") and told.count("\n") == 1 and "resume" not in told
+    assert not list(here.iterdir())
+
+
+def test_ctrl_c_when_an_epoch_is_saved_but_not_yet_told_of(here, monkeypatch, capsys):
+    saved = runs.train_run
+
+    def press(*arguments, **named):
+        next(saved(*arguments, **named))
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(commands, "train_run", press)
+    for epochs, words in (("2", "1 finished epochs are kept, go on with"), ("1", ", all of them")):
+        assert main(["train", "gan", *TINY, "--n-epochs", epochs, "--out", epochs]) == 130
+        assert words in capsys.readouterr().err
+
+
+def test_ctrl_c_after_the_last_epoch_gives_no_hint(here, monkeypatch, capsys):
+    def press(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "duration", press)
+    assert train("gan", here / "run") == 130
+    assert capsys.readouterr().err == "ganlib: stopped\n"
+    assert runs.read_run(here / "run").epochs_done == 1
 
 
 @pytest.mark.parametrize("kind", [KeyError, ValueError])

@@ -1,13 +1,25 @@
 """Scaling, resizing, splitting and batching of the images, and what happens without them."""
 
+import gzip
+import hashlib
+import os
 import struct
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 import torch
 import torchvision
+from conftest import child_environment
 
-from ganlib import data, networks, sampling
+from ganlib import data, networks, sampling, sources
+from ganlib.errors import Refused
 
+KINDS = [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST"), ("kmnist", "KMNIST")]
+# Where the four files lie, and what GANLIB_DATA names.
+PLACES = [("{kind}/raw", ""), ("{kind}/raw", "{kind}"), ("{kind}/raw", "{kind}/raw")]
+PLACES += [("{kind}", ""), ("{kind}", "{kind}"), ("raw", ""), ("flat", "flat"), ("raw", "raw")]
 GREYS = torch.arange(256, dtype=torch.uint8)
 
 
@@ -318,6 +330,217 @@ def test_a_damaged_copy_does_not_hide_a_good_one(empty_home, no_download):
     broken.write_bytes(broken.read_bytes()[:100])
     write_mnist(empty_home / ".cache" / "ganlib")
     assert len(data.load("mnist")) == 12
+
+
+# --- Files that lie elsewhere, packed, or do not fit ---------------------------------------------
+
+
+def packed(raw):
+    for path in list(raw.iterdir()):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    return raw
+
+
+@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize("name, kind", KINDS)
+@pytest.mark.parametrize("lies, named", PLACES)
+def test_files_are_found_where_they_lie(
+    monkeypatch, tmp_path, no_download, pack, name, kind, lies, named
+):
+    """Torchvision's folders, one or two of them too deep, the files laid flat; and only the .gz."""
+    lies, named = lies.format(kind=kind), named.format(kind=kind)
+    raw = write_mnist(tmp_path / "x", kind)
+    (tmp_path / "data" / lies).parent.mkdir(parents=True, exist_ok=True)
+    (packed(raw) if pack else raw).rename(tmp_path / "data" / lies)
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(tmp_path / "data" / named))
+    assert [len(data.load(name, split)) for split in data.SPLITS] == [12, 5]
+    assert not no_download and sorted(tmp_path.rglob("*")) == before  # not even a lock
+
+
+def test_one_data_set_is_not_taken_for_another(monkeypatch, tmp_path, no_download):
+    raw = write_mnist(tmp_path, "FashionMNIST")
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(raw))
+    with pytest.raises(data.DataUnavailable, match="MNIST is not in"):
+        data.load("mnist")
+    for path in raw.iterdir():  # laid flat, a file's MD5 says whose it is
+        path.rename(tmp_path / path.name)
+    images = (tmp_path / "train-images-idx3-ubyte").read_bytes()
+    owner = {hashlib.md5(images).hexdigest(): ("fashion-mnist", "train-images-idx3-ubyte")}
+    monkeypatch.setattr(sources, "_owners", lambda: owner)
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(tmp_path))
+    assert len(data.load("fashion-mnist")) == 12
+    with pytest.raises(data.DataUnavailable, match="it is the train-images.* of fashion-mnist"):
+        data.load("mnist")
+
+
+def idx(array) -> bytes:
+    array = np.asarray(array, np.uint8)
+    return struct.pack(f">i{array.ndim}i", 0x800 + array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.mark.parametrize(
+    "file, content, words",
+    [
+        ("labels-idx1", idx(range(1, 13)), "labels go from 1 to 12, where whole numbers from 0 to"),
+        ("labels-idx1", idx([10] * 12), "from 10 to 10"),
+        ("labels-idx1", idx(range(5)), "5 labels for 12 images"),
+        ("labels-idx1", idx([1] * 13), "13 labels for 12 images"),
+        ("labels-idx1", idx(np.ones((12, 1))), "12 x 1 of type 8, where labels, N of type 8"),
+        ("labels-idx1", b"\0\0\x0d\1\0\0\0\x0c" + bytes(48), "12 of type 13"),  # floats
+        ("images-idx3", idx(np.ones((12, 28, 20))), "12 x 1 x 28 x 20, where grey, square ones"),
+        ("images-idx3", idx(np.ones((12, 28, 28, 3))), "12 x 28 x 28 x 3 .*where grey images"),
+        ("images-idx3", idx(np.ones((12, 784))), "12 x 784"),
+        ("images-idx3", idx(np.ones((0, 28, 28))), "no images"),
+        ("images-idx3", idx(np.ones((12, 0, 0))), "no images"),
+        ("images-idx3", idx(np.ones((13, 28, 28))) + b"1", "10,209 bytes, where 10,208 are due"),
+        ("images-idx3", b"", "no IDX file"),
+        ("images-idx3", b"\x1f\x8b not packed", "is damaged"),
+        ("images-idx3", gzip.compress(idx(np.ones((12, 28, 28))))[:-9], "is damaged"),
+    ],
+)
+def test_what_does_not_fit_is_told_with_what_was_expected(
+    monkeypatch, tmp_path, no_download, file, content, words
+):
+    raw = write_mnist(tmp_path)
+    (raw / f"train-{file}-ubyte").write_bytes(content)
+    (raw / "t10k-images-idx3-ubyte").unlink()
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(tmp_path))
+    with pytest.raises(data.DataUnavailable, match=words) as caught:
+        data.load("mnist")
+    told = str(caught.value)
+    assert f"in {raw} " in told and "\n" not in told  # and of each of the other files
+    assert "t10k-images-idx3-ubyte is missing" in told
+    assert "t10k-labels-idx1-ubyte is whole" in told
+
+
+@pytest.mark.parametrize(
+    "images, labels, words",
+    [
+        (torch.zeros(3, 1, 8, 8), torch.tensor([0, 9, 10]), "from 0 to 10"),
+        (torch.zeros(3, 1, 8, 8), torch.tensor([-1, 0, 1]), "from -1 to 1"),
+        (torch.zeros(3, 1, 8, 8), torch.tensor([0.5, 1, 2]), "not 0.5"),
+        (torch.zeros(3, 1, 8, 8), torch.tensor([float("nan"), 1, 2]), "not nan"),
+        (torch.zeros(3, 1, 8, 8), torch.zeros(2), "2 labels for 3 images"),
+        (torch.zeros(3, 1, 8, 8), torch.zeros(3, 10), "3 x 10 labels for 3 images"),
+        (torch.zeros(3, 3, 8, 8), torch.zeros(3), "grey"),
+        (torch.zeros(3, 1, 8, 7), torch.zeros(3), "square"),
+        (torch.zeros(3, 8, 8), torch.zeros(3), "3 x 8 x 8"),
+        (torch.zeros(0, 1, 8, 8), torch.zeros(0), "no images"),
+        (torch.zeros(3, 1, 8, 8, dtype=torch.uint8), torch.zeros(3), r"uint8 .* floats in \[-1, 1"),
+        (torch.full((3, 1, 8, 8), 1.5), torch.zeros(3), "from 1.5 to 1.5"),
+        (torch.full((3, 1, 8, 8), float("nan")), torch.zeros(3), "nan"),
+    ],
+)
+def test_images_and_labels_must_fit_each_other(images, labels, words):
+    with pytest.raises(Refused, match=words):
+        data.DigitImages(images, labels, "digits", "train")
+
+
+def test_a_plain_file_that_is_damaged_gives_way_to_its_gz(monkeypatch, tmp_path, no_download):
+    raw = write_mnist(tmp_path)
+    plain = raw / "train-images-idx3-ubyte"
+    plain.with_name(f"{plain.name}.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    plain.write_bytes(plain.read_bytes()[:100])
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(tmp_path))
+    assert len(data.load("mnist")) == 12
+
+
+# --- Downloads -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name, kind", KINDS)
+@pytest.mark.parametrize("error", [RuntimeError("no network"), OSError(28, "No space left")])
+def test_a_failed_download_leaves_nothing_behind(monkeypatch, tmp_path, name, kind, error):
+    def download(self):
+        os.makedirs(self.raw_folder)
+        with open(os.path.join(self.raw_folder, "train-images-idx3-ubyte.gz"), "wb") as file:
+            file.write(b"half")
+        raise error
+
+    monkeypatch.setattr(torchvision.datasets.MNIST, "download", download)
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(tmp_path / "new" / "er"))
+    with pytest.raises(
+        data.DataUnavailable, match=r"downloaded \(no network|downloaded \(No space"
+    ):
+        data.load(name)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "note").touch()
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(tmp_path / "mine"))
+    with pytest.raises(data.DataUnavailable):
+        data.load(name)
+    assert os.listdir(tmp_path / "mine") == ["note"]
+
+
+def test_where_nothing_may_be_written_nothing_is_tried(monkeypatch, tmp_path, no_download):
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(tmp_path / "new"))
+    with pytest.raises(data.DataUnavailable, match="cannot be written"):
+        data.load("mnist")
+    assert not no_download and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("folder", ["file", "file/below", "n" * 300])
+def test_a_folder_that_cannot_be_is_no_traceback(monkeypatch, tmp_path, no_download, folder):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(tmp_path / folder))
+    with pytest.raises(data.DataUnavailable, match="MNIST is not in"):
+        data.load("mnist")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_without_a_home_there_is_one_folder(monkeypatch):
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.delenv(data.FOLDER_VARIABLE, raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert [str(folder) for folder in data.data_folders()] == ["data"]
+
+
+DOWNLOADER = """
+import shutil, sys
+from pathlib import Path
+import torchvision
+from ganlib import data
+
+def download(self):
+    with (Path(self.root) / "downloads").open("a") as file:
+        print("one", file=file)
+    print("began", flush=True)
+    sys.stdin.readline()
+    shutil.copytree(sys.argv[1], self.root, dirs_exist_ok=True)
+
+torchvision.datasets.MNIST.download = download
+print(len(data.load("mnist")), flush=True)
+"""
+
+
+def test_of_two_downloads_one_waits_and_a_killed_one_leaves_the_way_free(tmp_path, monkeypatch):
+    folder = tmp_path / "new"
+    environment = child_environment() | {data.FOLDER_VARIABLE: str(folder)}
+    write_mnist(tmp_path / "mirror")
+    command = [sys.executable, "-c", DOWNLOADER, str(tmp_path / "mirror")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    first = subprocess.Popen(command, env=environment, **pipes)
+    assert first.stdout.readline() == "began\n"
+    second = subprocess.Popen(command, env=environment, **pipes)
+    monkeypatch.setattr(sources, "_PATIENCE", 0.2)
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(folder))
+    with pytest.raises(data.DataUnavailable, match="could not be acquired"):
+        data.load("mnist")
+    first.kill()
+    first.communicate()
+    assert second.stdout.readline() == "began\n"
+    third = subprocess.Popen(command, env=environment, **pipes)
+    second.stdin.write("\n")
+    second.stdin.flush()
+    assert [one.communicate()[0] for one in (second, third)] == ["12\n", "12\n"]
+    assert (folder / "downloads").read_text() == "one\none\n"
+    assert sorted(os.listdir(folder)) == ["MNIST", "downloads"]
 
 
 # --- Batches -------------------------------------------------------------------------------------

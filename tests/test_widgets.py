@@ -1,9 +1,13 @@
-"""ganlib.widgets where the browser cannot join slider and picture: Colab's ipywidgets 7."""
+"""ganlib.widgets: Colab's ipywidgets 7, which joins no slider and picture; the live view."""
+
+from types import SimpleNamespace
 
 import ipywidgets
 import pytest
+import torch
+from conftest import tiny_config
 
-from ganlib import runs, widgets
+from ganlib import runs, sampling, training, widgets
 from ganlib.plotting import mosaic
 from ganlib.sampling import png
 
@@ -44,3 +48,19 @@ def test_a_model_is_shown_by_itself_or_below_the_others(ipywidgets_7):
         (rows,) = seen.children
         pages = [row.children[1] for row in (rows.children if model == "all" else [rows])]
         assert [page.children[0].children[0].value for page in pages] == several
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_the_live_view_draws_what_the_run_keeps(monkeypatch, digits, ema):
+    """With an average of G's weights, that is the average."""
+    config, seen = tiny_config(ema=ema), []
+    monkeypatch.setattr(widgets, "display", lambda **_: SimpleNamespace(update=lambda _: None))
+    monkeypatch.setattr(widgets, "live_training", lambda images, *_: seen.append(images))
+    players = training.start(*runs.networks_for(config), config, conditional=False)
+    widgets.watch_training(players, digits, config)
+    z, labels = sampling.fixed_z(config)
+    drawn = [
+        sampling.generate(one, z, labels, False) for one in (players.artist, players.generator)
+    ]
+    assert len(seen) == 2 and torch.equal(seen[-1], drawn[0])
+    assert torch.equal(*drawn) == (ema == 0)
