@@ -52,9 +52,8 @@ def no_network(monkeypatch):
 
 # --- What this machine may lack ------------------------------------------------------------------
 
-NEED_MNIST = (
-    f"need MNIST: connect to the network once, or let {data.FOLDER_VARIABLE} name its folder"
-)
+LACKING = "no browser: ", "no MNIST: "  # how the reasons begin for which CI fails
+NO_MNIST = f"no MNIST: connect to the network once, or let {data.FOLDER_VARIABLE} name its folder"
 
 
 @cache
@@ -75,7 +74,7 @@ def mnist_is_here() -> bool:
 def need_mnist() -> None:
     """Skip the test that calls this where MNIST is not on the machine."""
     if not mnist_is_here():
-        pytest.skip(NEED_MNIST)
+        pytest.skip(NO_MNIST)
 
 
 def pytest_collection_modifyitems(items):
@@ -83,39 +82,36 @@ def pytest_collection_modifyitems(items):
     cells = [item for item in items if item.path.suffix == ".ipynb"]
     if cells and not mnist_is_here():
         for cell in cells:
-            cell.add_marker(pytest.mark.skip(reason=NEED_MNIST))
+            cell.add_marker(pytest.mark.skip(reason=NO_MNIST))
 
 
-def not_run(config) -> list[str]:
-    """A line for each reason for which tests were skipped: how many, and what they need."""
+def not_run(config) -> dict[str, str]:
+    """Why tests were skipped, and in words how many."""
     skipped = defaultdict(list)
     for report in config.pluginmanager.get_plugin("terminalreporter").stats.get("skipped", []):
         skipped[report.longrepr[2].removeprefix("Skipped: ")].append(report.nodeid)
-    lines = []
+    counts = {}
     for reason, ids in sorted(skipped.items()):
         chapters = {id_.split("::")[0] for id_ in ids if ".ipynb::" in id_}
         tests = sum(".ipynb::" not in id_ for id_ in ids)
         what = [f"{tests} test{'s' * (tests > 1)}"] if tests else []
         what += [f"the committed outputs of {len(chapters)} chapters"] if chapters else []
-        lines.append(f"NOT RUN: {' and '.join(what)}, which {reason}")
-    return lines
+        counts[reason] = " and ".join(what)
+    return counts
 
 
 def pytest_sessionfinish(session):
     """What a person's machine lacks is no failure; an automatic run's machine has to have it."""
     automatic = os.environ.get("CI", "").lower() not in ("", "0", "false")
-    if (
-        automatic
-        and not session.exitstatus
-        and any("which need" in x for x in not_run(session.config))
-    ):
+    lacking = any(reason.startswith(LACKING) for reason in not_run(session.config))
+    if automatic and lacking and not session.exitstatus:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_unconfigure(config):
-    """After everything else, so that it is read."""
-    for line in not_run(config):
-        config.pluginmanager.get_plugin("terminalreporter").write_line(line, yellow=True)
+    """Below everything else, where it is read."""
+    for reason, what in not_run(config).items():
+        config.pluginmanager.get_plugin("terminalreporter").write_line(f"NOT RUN: {what}, {reason}")
 
 
 # --- Tiny runs -----------------------------------------------------------------------------------
@@ -307,7 +303,7 @@ def browser():
         try:
             found = start(playwright.chromium)
         except NoBrowser as error:
-            pytest.skip(f"need a browser: {error}")
+            pytest.skip(f"no browser: {error}")
         yield found
         found.close()
 
