@@ -190,7 +190,9 @@ def main() -> None:
         tidy(COPY / chapter)
         print(f"{title}, {time.monotonic() - started:.0f} s", flush=True)
     if not mnist:
-        print("Not shown: MNIST. The book has scikit-learn's digits, and says so on every page.")
+        print(
+            "MNIST could not be had: all pages show scikit-learn's digits, and say so.", flush=True
+        )
     if options.in_place:
         for chapter in chapters():
             shutil.copy(COPY / chapter, ROOT / chapter)
