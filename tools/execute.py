@@ -78,7 +78,13 @@ def execute(
         kernel_name=kernel,
         cwd=str(cwd),
         request_save_on_cell_execute=False,
-        progress_bar={"desc": title or source.name, "leave": False, "disable": None},
+        # "disable": None shows it in a terminal alone. A cell may last, so each moves it at once.
+        progress_bar={
+            "desc": title or source.name,
+            "leave": False,
+            "mininterval": 0,
+            "disable": None,
+        },
         # Else ipykernel warns that all which a notebook says and does can be overheard.
         config=Config(KernelManager={"transport_encryption": "auto"}),
     )
