@@ -57,19 +57,20 @@ def start(chromium: BrowserType) -> Browser:
     raise NoBrowser(f"install Chromium, Chrome or Edge, or let {VARIABLE} name one")
 
 
-def ways_to_get_one() -> Iterator[list[str]]:
+def ways_to_get_one(chromium: BrowserType) -> Iterator[list[str]]:
     """Commands after each of which a browser may be there."""
     playwright = [sys.executable, "-m", "playwright"]
     yield [*playwright, "install", "chromium"]
     if shutil.which("apt-get") and os.geteuid() == 0:
         yield ["apt-get", "update"]
         yield ["apt-get", "install", "--yes", "--no-install-recommends", "chromium"]
-        yield [*playwright, "install-deps", "chromium"]  # Ubuntu's Chromium is a snap
+        if os.path.exists(chromium.executable_path):  # and Ubuntu's Chromium is but a snap
+            yield [*playwright, "install-deps", "chromium"]
 
 
 def find_or_get(chromium: BrowserType) -> Browser:
     """The first browser that starts, got if need be. Raises NoBrowser."""
-    for command in [] if os.environ.get(VARIABLE) else ways_to_get_one():
+    for command in [] if os.environ.get(VARIABLE) else ways_to_get_one(chromium):
         try:
             return start(chromium)
         except NoBrowser:
