@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import same_tensors
+from conftest import need_mnist, same_tensors
 
 from ganlib import classifier, data
 from ganlib.classifier import Classifier, jitter, load_classifier, read_digits, train_classifier
@@ -22,8 +22,7 @@ def test_the_shipped_judge_is_small_and_reads_what_a_recorded_run_was_asked_to_d
 
 
 def test_the_shipped_judge_reads_mnists_test_split():
-    if not any((folder / "MNIST").is_dir() for folder in data.data_folders()):
-        pytest.skip("MNIST is not on this machine")
+    need_mnist()
     judge = load_classifier()
     assert classifier.accuracy(judge, data.load("mnist", "test", classifier.SIZE)) >= 0.994
 

@@ -7,7 +7,7 @@ from functools import cache
 import nbformat
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, need_mnist
 from execute import chapters
 from PIL import Image
 
@@ -44,6 +44,7 @@ def saved_sliders(name: str) -> int:
 
 @cache
 def training_images() -> data.DigitImages:
+    need_mnist()
     return data.load("mnist", "train", img_size=28)
 
 

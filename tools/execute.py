@@ -2,10 +2,10 @@
 
     python tools/execute.py               into _build/executed, a copy of the book's sources
     python tools/execute.py --in-place    and then over the committed notebooks, if all succeed
-    python tools/execute.py --check-data  only say whether MNIST can be had; exit 1 if not
+    python tools/execute.py --check-data  only download MNIST, if it is not here, or say why not
 
 Where MNIST cannot be had, the first form lets the chapters fall back on scikit-learn's digits,
-which they label as such; the other two refuse, since committed outputs show MNIST.
+which they label as such; the second refuses, since committed outputs show MNIST.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import re
 import shutil
 import sys
 import time
+from contextlib import nullcontext, redirect_stderr
 from pathlib import Path
 
 import nbformat
@@ -23,6 +24,7 @@ import numpy as np
 import papermill
 import yaml
 from PIL import Image
+from traitlets.config import Config
 
 from ganlib import data
 
@@ -44,8 +46,10 @@ def chapters() -> list[Path]:
 def mnist_is_here() -> bool:
     """Whether MNIST is on this machine or could be downloaded, which this tries; says so."""
     try:
-        for split in data.SPLITS:
-            data.load("mnist", split, size=1)
+        # A download's bars are for those who watch it.
+        with nullcontext() if sys.stderr.isatty() else redirect_stderr(io.StringIO()):
+            for split in data.SPLITS:
+                data.load("mnist", split, size=1)
     except data.DataUnavailable as error:
         rule = "!" * 80
         print(f"{rule}\n{error}\n{rule}", flush=True)
@@ -55,11 +59,17 @@ def mnist_is_here() -> bool:
 
 
 def execute(
-    source: Path, target: Path, cwd: Path = ROOT, kernel: str = "python3", **parameters
+    source: Path,
+    target: Path,
+    cwd: Path = ROOT,
+    kernel: str = "python3",
+    title: str = "",
+    **parameters,
 ) -> None:
     """Run the notebook ``source`` in a fresh kernel and write it, with its outputs, to ``target``.
 
-    Raises papermill.PapermillExecutionError if a cell fails.
+    A terminal shows a bar, headed ``title``, as long as it runs. Raises
+    papermill.PapermillExecutionError if a cell fails.
     """
     papermill.execute_notebook(
         source,
@@ -68,6 +78,15 @@ def execute(
         kernel_name=kernel,
         cwd=str(cwd),
         request_save_on_cell_execute=False,
+        # "disable": None shows it in a terminal alone. A cell may last, so each moves it at once.
+        progress_bar={
+            "desc": title or source.name,
+            "leave": False,
+            "mininterval": 0,
+            "disable": None,
+        },
+        # Else ipykernel warns that all which a notebook says and does can be overheard.
+        config=Config(KernelManager={"transport_encryption": "auto"}),
     )
 
 
@@ -155,10 +174,10 @@ def main() -> None:
     mode.add_argument("--check-data", action="store_true", help="only look for MNIST")
     options = parser.parse_args()
     mnist = mnist_is_here()
-    if not mnist and (options.in_place or options.check_data):
-        sys.exit("The committed outputs show MNIST, so this step needs it.")
     if options.check_data:
         return
+    if not mnist and options.in_place:
+        sys.exit("The committed outputs show MNIST, so this step needs it.")
 
     shutil.rmtree(COPY, ignore_errors=True)
     for folder in ("book", "tests"):  # a page of the book lists the tests
@@ -166,15 +185,20 @@ def main() -> None:
     shutil.copy(ROOT / "_toc.yml", COPY)
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     if not mnist:
-        print("The book will show scikit-learn's digits, and say so on every page.", flush=True)
         config["html"]["announcement"] = STAND_IN
     (COPY / "_config.yml").write_text(yaml.safe_dump(config))
     for number, chapter in enumerate(chapters(), start=1):
-        print(f"Chapter {number} of {len(chapters())}: {chapter}", flush=True)
-        started = time.monotonic()
-        execute(ROOT / chapter, COPY / chapter)
+        title, started = f"Chapter {number} of {len(chapters())}: {chapter}", time.monotonic()
+        try:
+            execute(ROOT / chapter, COPY / chapter, title=title)
+        except papermill.PapermillExecutionError as error:
+            sys.exit(f"{title} failed.\n{error}")
         tidy(COPY / chapter)
-        print(f"  {time.monotonic() - started:.0f} s", flush=True)
+        print(f"{title}, {time.monotonic() - started:.0f} s", flush=True)
+    if not mnist:
+        print(
+            "MNIST could not be had: all pages show scikit-learn's digits, and say so.", flush=True
+        )
     if options.in_place:
         for chapter in chapters():
             shutil.copy(COPY / chapter, ROOT / chapter)
