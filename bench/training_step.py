@@ -27,11 +27,13 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, Dataset
 
-from ganlib import data, networks, runs
+from ganlib import data
 from ganlib.configuration import TrainingConfig, choose_device
+from ganlib.families import build, family
 from ganlib.losses import LOSSES, Loss, discriminator_loss
 from ganlib.products import fast_float32_products
-from ganlib.training import Players, discriminator_step, generator_step, start, train
+from ganlib.steps import discriminator_step, generator_step
+from ganlib.training import Players, start, train
 
 CONFIGS = {
     "gan": TrainingConfig(model="gan", loss="bce"),
@@ -73,18 +75,18 @@ def conventional_step(
 ) -> tuple[Tensor, Tensor]:
     """G, then D, as tutorials write it: D's gradients made in G's step too, two passes of D."""
     generator, discriminator = players.generator, players.discriminator
-    players.g_optimizer.zero_grad()
+    players.optimizers["g_optimizer"].zero_grad()
     fake = generator(z, *fake_labels)
     g_loss = loss.generator(discriminator(fake, *fake_labels))
     g_loss.backward()
-    players.g_optimizer.step()
+    players.optimizers["g_optimizer"].step()
 
-    players.d_optimizer.zero_grad()
+    players.optimizers["d_optimizer"].zero_grad()
     real_loss = loss.real(discriminator(real, *real_labels))
     fake_loss = loss.fake(discriminator(fake.detach(), *fake_labels))
     d_loss = discriminator_loss(real_loss, fake_loss)
     d_loss.backward()
-    players.d_optimizer.step()
+    players.optimizers["d_optimizer"].step()
     return g_loss, d_loss
 
 
@@ -95,7 +97,7 @@ def conventional_epoch(players: Players, loader: DataLoader, config: TrainingCon
         real, labels = real.to(device), labels.to(device)
         z = torch.randn(len(real), config.latent_dim, device=device)
         real_labels = fake_labels = ()
-        if players.conditional:
+        if players.family.conditional:
             real_labels = (labels,)
             fake_labels = (torch.randint(config.n_classes, (len(real),), device=device),)
         g_loss, d_loss = conventional_step(players, loss, real, z, real_labels, fake_labels)
@@ -105,13 +107,13 @@ def conventional_epoch(players: Players, loader: DataLoader, config: TrainingCon
 def conventional_players(config: TrainingConfig) -> Players:
     """The configured networks, with Dropout and Adam as PyTorch has them."""
     device, betas = choose_device(config.device), (config.b1, config.b2)
-    pair = [network.to(device) for network in runs.networks_for(config)]
-    for parent in [module for network in pair for module in network.modules()]:
+    networks = {name: network.to(device) for name, network in build(config).items()}
+    for parent in [module for network in networks.values() for module in network.modules()]:
         for name, module in parent.named_children():
             if isinstance(module, torch.nn.Dropout):
                 setattr(parent, name, torch.nn.Dropout(module.p))
-    adams = [torch.optim.Adam(network.parameters(), config.lr, betas) for network in pair]
-    return Players(*pair, *adams, networks.family(config.model).conditional)
+    adams = [torch.optim.Adam(n.parameters(), config.lr, betas) for n in networks.values()]
+    return Players(family(config.model), networks, dict(zip(("g_optimizer", "d_optimizer"), adams)))
 
 
 # --- The matrix products of a step ---------------------------------------------------------------
@@ -139,12 +141,14 @@ def products_of_a_step(
     """The factors of all matrix products of one of ganlib's steps: forward, for the gradients of
     the weights, and for the gradients of the layers' inputs where they are needed."""
     z = torch.randn(len(real), config.latent_dim, device=real.device)
-    labels = (labels,) if players.conditional else ()
+    labels = (labels,) if players.family.conditional else ()
     pair = players.generator, players.discriminator
     loss = LOSSES[config.loss]
     with Products() as products:
-        fake, _ = generator_step(*pair, players.g_optimizer, loss, z, labels)
-        discriminator_step(pair[1], players.d_optimizer, loss, real, fake, labels, labels)
+        fake, _ = generator_step(*pair, players.optimizers["g_optimizer"], loss, z, labels)
+        discriminator_step(
+            pair[1], players.optimizers["d_optimizer"], loss, real, fake, labels, labels
+        )
     return products.factors
 
 
@@ -195,15 +199,14 @@ def compare(config: TrainingConfig, dataset: str, n_images: int, turns: int) -> 
     native = data.load(dataset, "train", 8 if dataset == "digits" else 28, size=n_images)
     steps = -(-n_images // config.batch_size)
 
-    conditional = networks.family(config.model).conditional
-    mine = start(*runs.networks_for(config), config, conditional)
+    mine = start(config)
     turn_by_turn = train(mine, images.images, images.labels, config)
 
     theirs = conventional_players(config)
     pil = PilDigits(native.images, native.labels, config.img_size)
     loader = DataLoader(pil, batch_size=config.batch_size, shuffle=True)
 
-    other = start(*runs.networks_for(config), config, conditional)
+    other = start(config)
     batch = images.images[: config.batch_size], images.labels[: config.batch_size]
     factors = products_of_a_step(other, config, *batch)
     with open(os.devnull, "w") as log:
@@ -227,7 +230,7 @@ import numpy, torch
 then = time.perf_counter()
 import ganlib
 package = time.perf_counter()
-from ganlib import data, losses, networks, runs, training
+from ganlib import data, losses, runs, training
 print(then - began, package - then, time.perf_counter() - then)
 """
 

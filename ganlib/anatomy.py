@@ -5,8 +5,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
-from ganlib.convolutional import ConvolutionalDiscriminator, UpConv2d, dcgan_weights
-from ganlib.networks import ConditionalBatchNorm, evaluating
+from ganlib.families import evaluating
+from ganlib.models.convolutional import ConvolutionalDiscriminator, UpConv2d, dcgan_weights
+from ganlib.models.normalisation import ConditionalBatchNorm
 from ganlib.plotting import D_ORANGE, G_BLUE, INK, _figure
 
 STAGES = ("what arrives", "normalised", "scaled and shifted")

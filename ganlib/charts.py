@@ -13,8 +13,9 @@ from matplotlib.patches import FancyBboxPatch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ganlib.convolutional import UpConv2d
-from ganlib.networks import ConditionalBatchNorm, evaluating, n_parameters
+from ganlib.families import evaluating, n_parameters
+from ganlib.models.convolutional import UpConv2d
+from ganlib.models.normalisation import ConditionalBatchNorm
 from ganlib.plotting import D_ORANGE, G_BLUE, INK, _figure
 
 CBN = "CBN"  # conditional batch normalisation, as a chart writes it

@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from ganlib import networks
 from ganlib.configuration import TrainingConfig
 from ganlib.errors import RunError
-from ganlib.sampling import SHEET, fixed_z
+from ganlib.families import family
+from ganlib.sampling import SHEET, sheet_inputs
+from ganlib.steps import Batch, adversarial
 from ganlib.training import Players
 
 SLOTS = ("step", "exp_avg", "exp_avg_sq")  # what Adam keeps of a parameter
@@ -29,7 +30,8 @@ def load_weights(network: nn.Module, weights: dict[str, Tensor], where: object) 
 def check_numbers(config: TrainingConfig, where: object, generator: nn.Module, *others) -> None:
     """Raises RunError if a weight, or what a layer makes of ten fixed z, is no finite number.
 
-    ``others`` look at the generator's images. All are left in evaluation mode.
+    ``others`` look at the generator's images. All are left in evaluation mode. A generator that is
+    given an image is given a black one.
     """
     made = [value for network in (generator, *others) for value in network.state_dict().values()]
     hooks = [
@@ -38,8 +40,9 @@ def check_numbers(config: TrainingConfig, where: object, generator: nn.Module, *
         for part in network.eval().modules()
     ]
     device = next(generator.parameters()).device
-    z, *labels = (tensor[:SHEET].to(device) for tensor in fixed_z(config))
-    labels = labels if networks.family(config.model).conditional else ()
+    shape = config.channels, config.img_size, config.img_size
+    black = Batch(torch.full((1, *shape), -1.0), torch.tensor([-1]))
+    z, *labels = (part[:SHEET].to(device) for part in sheet_inputs(config, black))
     images = generator(z, *labels)
     for network in others:
         network(images, *labels)
@@ -60,20 +63,10 @@ def on_cpu(tensors: dict[str, Tensor], prefix: str = "") -> dict[str, Tensor]:
     return {prefix + key: value.detach().cpu().contiguous() for key, value in tensors.items()}
 
 
-def _parts(players: Players) -> dict[str, nn.Module | torch.optim.Optimizer]:
-    average = {} if players.average is None else {"average": players.average}
-    return average | {
-        "generator": players.generator,
-        "discriminator": players.discriminator,
-        "g_optimizer": players.g_optimizer,
-        "d_optimizer": players.d_optimizer,
-    }
-
-
 def pack_players(players: Players) -> bytes:
-    """The checkpoint: both networks, both optimisers, and how far they have come."""
+    """The checkpoint: all networks and optimisers, and how far they have come."""
     tensors: dict[str, Tensor] = {}
-    for name, part in _parts(players).items():
+    for name, part in players.parts().items():
         if isinstance(part, nn.Module):
             tensors |= on_cpu(part.state_dict(), f"{name}.")
             continue
@@ -100,7 +93,7 @@ def unpack_players(
     Raises RunError if a part is missing, does not fit, or is no number.
     """
     try:
-        for name, part in _parts(players).items():
+        for name, part in players.parts().items():
             mine = named(tensors, name)
             if isinstance(part, nn.Module):
                 load_weights(part, mine, where)
@@ -122,4 +115,6 @@ def unpack_players(
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
         raise RunError(f"the checkpoint in {where} holds what is no number: train the run again")
     for generator in {players.generator, players.artist}:
-        check_numbers(config, where, generator, players.discriminator)
+        # Other steps call their networks in ways of their own; a loss will say what is wrong there.
+        others = [players.discriminator] if family(config.model).step is adversarial else []
+        check_numbers(config, where, generator, *others)

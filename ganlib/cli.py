@@ -13,11 +13,12 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import NoReturn, TextIO
 
-from ganlib import commands, judging, metrics, networks
-from ganlib.commands import EXPECTED, PAPER_LOSS, WORKSPACE
+from ganlib import commands, judging, metrics
+from ganlib.commands import EXPECTED, WORKSPACE
 from ganlib.configuration import DEVICES, TrainingConfig
 from ganlib.data import DATASETS
 from ganlib.errors import Refused
+from ganlib.families import MODELS
 from ganlib.losses import LOSSES
 from ganlib.recording import RECIPES
 
@@ -47,7 +48,7 @@ FIELD_HELP = {
 # What PyTorch says, in a RuntimeError, when memory is refused: on the CPU, and on a GPU.
 NO_MEMORY = re.compile("not enough memory|out of memory|can.t allocate|bad_alloc|ALLOC_FAILED")
 DEFAULT_HELP = {
-    "loss": "each model's: " + ", ".join(f"{loss} for {name}" for name, loss in PAPER_LOSS.items()),
+    "loss": f"{' and '.join(m for m in MODELS if MODELS[m].loss == 'mse')} mse, others bce",
     "train_size": "all of them",
     "d_lr": "that of --lr",
     "ema": "0, no average",
@@ -159,7 +160,7 @@ def build_parser() -> argparse.ArgumentParser:
         return added
 
     one = command("train", commands.train_command, "train a model, or go on with a run")
-    one.add_argument("model", metavar="MODEL", help=f"one of {', '.join(networks.MODELS)}")
+    one.add_argument("model", metavar="MODEL", help=f"one of {', '.join(MODELS)}")
     add_config_options(one)
     one.add_argument(
         "--out",

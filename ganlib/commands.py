@@ -18,16 +18,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from ganlib import data, networks
+from ganlib import data
 from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.errors import Refused
 from ganlib.export import export
+from ganlib.families import build, family, n_parameters
 from ganlib.runs import (
     RECORDED,
     Run,
     RunError,
     find_run,
-    networks_for,
     read_run,
     recorded_names,
     train_run,
@@ -43,24 +43,20 @@ EXPECTED = (Refused, RunError, data.DataUnavailable, TrainingDiverged, Permissio
 UNCHECKED = "unchecked, since an earlier ganlib kept no SHA-256 of its files"
 WORKSPACE = Path("runs")  # where own runs go, unless said otherwise
 MOST_IMAGES = 100_000  # drawn at once: 0.4 GB
-# The paper trains each model with its own loss. For those that its section 4.2 proposes it names
-# none; they take Eq. 3-6, whose gradient for G does not fade where D is sure.
-PAPER_LOSS = {"gan": "bce", "gan-large-d": "bce", "cgan": "mse", "cgan-small-d": "mse"}
-PAPER_LOSS |= {"cbn-cgan": "bce", "c-dcgan": "bce", "cbn-dcgan": "bce"}
 
 
 # --- train ---------------------------------------------------------------------------------------
 
 
 def train_command(options: argparse.Namespace) -> int:
-    networks.family(options.model)
+    family(options.model)
     given = {f.name: getattr(options, f.name) for f in fields(TrainingConfig) if f.name in options}
     folder = Path(options.out or WORKSPACE / f"{options.model}-seed{given.get('seed', 0)}")
     resume = "resume" in options
     if resume:
         stored = asdict(read_run(folder).config)
     else:
-        stored = {"loss": PAPER_LOSS.get(options.model, TrainingConfig.loss)}
+        stored = {"loss": family(options.model).loss}
     config = TrainingConfig(**stored | given)
     named = shlex.quote(f"./{folder}" if str(folder) in recorded_names() else str(folder))
     again = f"python -m ganlib train {options.model} --resume --out {named}"
@@ -161,7 +157,7 @@ def sample(
     """
     if digit is not None and not run.conditional:
         raise Refused(
-            f"{run.name} is a {networks.family(run.config.model).title} that knows no labels: "
+            f"{run.name} is a {family(run.config.model).title} that knows no labels: "
             "leave --digit out, or sample a conditional run"
         )
     return draw(run.generator(), run.config, n, seed, digit)
@@ -213,7 +209,7 @@ def table_row(name: str, run: Run) -> tuple[str, ...]:
 
 def show_command(options: argparse.Namespace) -> int:
     run = find_run(options.run)
-    generator, discriminator = networks_for(run.config)
+    networks = build(run.config)
     size = sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file())
     made = run.made
     took = f"{duration(made['seconds'])} on {made['device']}, torch {made['torch']}"
@@ -222,8 +218,10 @@ def show_command(options: argparse.Namespace) -> int:
         ("trained", f"{run.epochs_done} of {run.config.n_epochs} epochs, {took}"),
     ]
     if run.epochs_done:
-        generator, losses = run.generator(), run.losses()
+        networks["generator"], losses = run.generator(), run.losses()
         for label, column in (("G loss", "g_loss"), ("D loss", "d_loss")):
+            if column not in losses.logged:
+                continue
             low, high = losses.range(column)
             rows.append(
                 (
@@ -232,8 +230,7 @@ def show_command(options: argparse.Namespace) -> int:
                 )
             )
     rows += [
-        ("generator", f"{networks.n_parameters(generator):,} parameters"),
-        ("discriminator", f"{networks.n_parameters(discriminator):,} parameters"),
+        *((name, f"{n_parameters(network):,} parameters") for name, network in networks.items()),
         ("folder", f"{size:,} bytes"),
         ("files", UNCHECKED if run.files is None else f"{len(run.files)}, SHA-256 known"),
         ("samples of", "epochs " + ", ".join(map(str, run.sample_epochs()))),

@@ -9,7 +9,6 @@ import torch
 from ganlib.data import DATASETS
 from ganlib.errors import Refused
 from ganlib.losses import LOSSES
-from ganlib.networks import MODELS
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 # Smallest and largest value of each field that counts something.
@@ -39,7 +38,7 @@ class TrainingConfig:
     channels: int = 1
     sample_interval: int = 400  # iterations between sample images, if interval_samples
     n_classes: int = 10
-    model: str = "gan"  # which pair of networks
+    model: str = "gan"  # one of ganlib.families.MODELS
     loss: str = "bce"
     bn_eps: float = 1e-5  # added to the variance in batch normalisation
     d_steps: int = 1  # discriminator steps for each generator step
@@ -74,7 +73,7 @@ class TrainingConfig:
             value = getattr(self, name)
             self._require(name, type(value) is int and value == only, f"{only}: {why}")
         self._require("bn_eps", 0 < self.bn_eps <= 1e6, "above 0 and at most 1,000,000")
-        for name, known in (("model", MODELS), ("loss", LOSSES), ("dataset", DATASETS)):
+        for name, known in (("loss", LOSSES), ("dataset", DATASETS)):
             self._require(name, getattr(self, name) in list(known), f"one of {', '.join(known)}")
         named = re.fullmatch(r"auto|(cpu|cuda|mps)(:\d{1,3})?", str(self.device))
         self._require("device", bool(named), f"one of {', '.join(DEVICES)}")

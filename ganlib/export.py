@@ -30,10 +30,10 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
-from ganlib import networks
-from ganlib.convolutional import UpConv2d
 from ganlib.errors import Refused
+from ganlib.families import family
 from ganlib.files import digest, locked, read_json, write_whole
+from ganlib.models.convolutional import UpConv2d
 from ganlib.runs import GOES_ON, Run, RunError
 from ganlib.sampling import generate
 
@@ -206,7 +206,7 @@ def export(run: Run, folder: Path | str) -> Path:
         raise Refused(f"{run.folder} is called as the list of the models is: rename it")
     about = {
         "name": run.name,
-        "title": networks.family(config.model).title,
+        "title": family(config.model).title,
         "conditional": run.conditional,
         "epochs": run.epochs_done,
     }
@@ -241,7 +241,7 @@ def encode(generator: nn.Module, latent_dim: int, n_classes: int = 0) -> tuple[d
     """
     z = torch.randn(100, latent_dim, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(100) % max(n_classes, 1)
-    wanted = generate(generator, z, labels, conditional=n_classes > 0)
+    wanted = generate(generator, z, *([labels] if n_classes else []))
     layers = layers_of(generator, latent_dim, n_classes)
     for stored in ([_halved(layer) for layer in layers], layers):
         moved = float((play(stored, z, labels) - wanted).abs().max())

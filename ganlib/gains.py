@@ -19,9 +19,10 @@ from ganlib.analysis import (
     last_epoch,
     paired,
 )
+from ganlib.configuration import TrainingConfig
 from ganlib.experiment import read_results
+from ganlib.families import build, n_parameters
 from ganlib.improvements import LARGER_START, MODELS, PROJECTION, RESULTS, SPECTRAL, models
-from ganlib.networks import build, n_parameters
 
 LAYERS = "fully connected", "convolutional"
 LABEL = "input", "CBN"
@@ -70,7 +71,7 @@ def by_seed(results: dict, model: str, measure: Measure, epoch: int) -> dict[int
 def parameters(model: str) -> tuple[int, int]:
     """How many numbers G and D of a model learn."""
     with torch.device("meta"):  # shapes alone: no memory, and no random numbers drawn
-        generator, discriminator = build(model)
+        generator, discriminator = build(TrainingConfig(model=model)).values()
     return n_parameters(generator), n_parameters(discriminator)
 
 

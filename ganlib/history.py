@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganlib.training import LOGGED
+from ganlib.steps import LOGGED
 
 STATS = ("mean", "min", "max", "last", "p05", "p95")  # kept of each epoch, see summarise
 LOG_INTERVAL = 400  # the paper's sample_interval; those iterations are kept
@@ -18,20 +18,21 @@ WINDOW = 100  # iterations; each window's extremes are kept, see summarise
 class LossHistory:
     """What is known of a run's losses.
 
-    ``iterations`` (K,) int64, counted from 1, and ``values`` (K, 6) float32, columns as LOGGED: a
-    choice of iterations that holds the extremes of each loss in every window of 100, and every
-    400th iteration. ``epochs`` (E, 6, 6) float32: for each epoch and column, the STATS over all
-    of its iterations. ``epoch_ends`` (E,): the last iteration of each epoch. Raises ValueError if
-    shapes or numbers are others.
+    ``iterations`` (K,) int64, counted from 1, and ``values`` (K, C) float32, a column for each of
+    ``logged``: a choice of iterations that holds the extremes of the first two losses in every
+    window of 100, and every 400th iteration. ``epochs`` (E, C, 6) float32: for each epoch and
+    column, the STATS over all of its iterations. ``epoch_ends`` (E,): each epoch's last iteration.
+    Raises ValueError if shapes or numbers are others.
     """
 
     iterations: Tensor
     values: Tensor
     epochs: Tensor
     epoch_ends: Tensor
+    logged: tuple[str, ...] = LOGGED
 
     def __post_init__(self):
-        n_kept, n_epochs, n = len(self.iterations), len(self.epoch_ends), len(LOGGED)
+        n_kept, n_epochs, n = len(self.iterations), len(self.epoch_ends), len(self.logged)
         shapes = (n_kept,), (n_kept, n), (n_epochs, n, len(STATS)), (n_epochs,)
         fits = all(part.shape == shape for part, shape in zip(vars(self).values(), shapes))
         counts = self.iterations, self.epoch_ends
@@ -42,9 +43,13 @@ class LossHistory:
         if not (self.values.isfinite().all() and self.epochs.isfinite().all()):
             raise ValueError("a loss is no number")
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All but the columns' names, which the model knows: what a file keeps."""
+        return {key: value.contiguous() for key, value in vars(self).items() if key != "logged"}
+
     def epoch(self, column: str, stat: str = "mean") -> Tensor:
         """One statistic of one logged number for each epoch: (E,)."""
-        return self.epochs[:, LOGGED.index(column), STATS.index(stat)]
+        return self.epochs[:, self.logged.index(column), STATS.index(stat)]
 
     def range(self, *columns: str) -> tuple[float, float]:
         """The smallest and largest value that any of ``columns`` took at any iteration."""
@@ -55,7 +60,7 @@ class LossHistory:
 
         Keys as LOGGING_RULES, in that order.
         """
-        which = [LOGGED.index(column) for column in columns]
+        which = [self.logged.index(column) for column in columns]
         epochs = {stat: self.epochs[:, which, place] for place, stat in enumerate(STATS)}
         seen = {
             "every iteration": torch.cat([epochs["min"], epochs["max"]]),
@@ -67,8 +72,8 @@ class LossHistory:
         return {rule: (float(v.min()), float(v.max())) for rule, v in seen.items() if v.numel()}
 
 
-def summarise(losses: Tensor, epoch_ends: Tensor) -> LossHistory:
-    """All logged numbers (iterations, 6) to a LossHistory; extremes stay exact."""
+def summarise(losses: Tensor, epoch_ends: Tensor, logged: tuple[str, ...] = LOGGED) -> LossHistory:
+    """All logged numbers (iterations, columns) to a LossHistory; extremes stay exact."""
     starts = [0, *epoch_ends.tolist()[:-1]]
     epochs = []
     for first, end in zip(starts, epoch_ends.tolist()):
@@ -83,4 +88,4 @@ def summarise(losses: Tensor, epoch_ends: Tensor) -> LossHistory:
         window = losses[first : first + WINDOW, :2]  # g_loss and d_loss
         keep.update((first + torch.cat([window.argmin(0), window.argmax(0)])).tolist())
     index = torch.tensor(sorted(keep))
-    return LossHistory(index + 1, losses[index], torch.stack(epochs), epoch_ends)
+    return LossHistory(index + 1, losses[index], torch.stack(epochs), epoch_ends, logged)

@@ -8,6 +8,7 @@ import torch
 
 from ganlib.configuration import TrainingConfig, choose_device, config_fields, require
 from ganlib.errors import Refused
+from ganlib.families import family
 from ganlib.files import OWN
 
 FORMAT = 2  # of a run's folder; raised whenever an older reader would misread it. 1: no digests
@@ -48,6 +49,7 @@ def read_about(stored: object) -> dict:
     settings = later | settings if isinstance(settings, dict) else settings
     _check_names("config.", settings, tuple(config_fields()))
     config = TrainingConfig(**settings)
+    family(config.model)
     fits = type(done) is int and 0 <= done <= config.n_epochs
     require("epochs_done", fits, f"a whole number from 0 to {config.n_epochs}", done)
     _check_names("made.", made, ("seconds", "device", "torch"))

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from ganlib.configuration import TrainingConfig
 from ganlib.experiment import measure_generator, measure_run, rounded
+from ganlib.families import build
 from ganlib.files import commit, locked, own_files, settle
 from ganlib.improvements import LARGER_START, PROJECTION, SPECTRAL, Arm
 from ganlib.manifest import about
 from ganlib.metrics import Reference
-from ganlib.runs import RECORDED, Run, RunError, networks_for, read_run
-from ganlib.sampling import fixed_z, generate
+from ganlib.runs import RECORDED, Run, RunError, read_run
+from ganlib.sampling import generate, sheet_inputs
 
 # All of Table 1, MNIST; only what differs is named. The paper's own models train 200 epochs.
 RECIPES = {
@@ -65,7 +66,7 @@ def pack(run: Run, folder: Path | None = None, against: Reference | None = None)
         small = {key: half_matrix(value) for key, value in generator.state_dict().items()}
         if not grey_levels_moved(run, small) <= 1:  # `not`, so that a NaN keeps the weights too
             small = generator.state_dict()
-        history = {key: value.contiguous() for key, value in vars(run.losses()).items()}
+        history = run.losses().tensors()
         sheets = [f"samples/epoch_{epoch:04d}.png" for epoch in run.sample_epochs()]
         new = {name: run.read(name) for name in sheets}
         new |= {"generator.safetensors": to_bytes(small), "losses.safetensors": to_bytes(history)}
@@ -90,9 +91,9 @@ def half_matrix(weight: Tensor) -> Tensor:
 
 def grey_levels_moved(run: Run, weights: dict[str, Tensor]) -> float:
     """How far ``weights`` move any pixel of the run's sample sheet, in grey levels of 255."""
-    other, _ = networks_for(run.config)
+    other = build(run.config)["generator"]
     other.load_state_dict(weights)
-    z, labels = fixed_z(run.config)
-    before = generate(run.generator(), z, labels, run.conditional)
-    after = generate(other, z, labels, run.conditional)
+    inputs = sheet_inputs(run.config)
+    before = generate(run.generator(), *inputs)
+    after = generate(other, *inputs)
     return float((before - after).abs().max()) * 127.5

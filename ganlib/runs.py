@@ -25,10 +25,11 @@ from PIL import Image
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from ganlib import checkpoint, networks
+from ganlib import checkpoint
 from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.data import DigitImages
 from ganlib.errors import Refused, RunError
+from ganlib.families import build, family
 from ganlib.files import (
     commit,
     digest,
@@ -43,8 +44,9 @@ from ganlib.files import (
 )
 from ganlib.history import LossHistory, summarise
 from ganlib.manifest import about, made_here, read_about
-from ganlib.sampling import SHEET, fixed_z, from_sheet, generate, png, to_sheet
-from ganlib.training import LOGGED, Epoch, Players, check_batches, start, train
+from ganlib.sampling import SHEET, from_sheet, generate, png, sheet_inputs, to_sheet
+from ganlib.steps import Batch
+from ganlib.training import Epoch, Players, check_batches, start, train
 
 RECORDED = Path(__file__).parent / "recorded"
 CHECKPOINT = "checkpoint.safetensors"
@@ -83,7 +85,7 @@ class Run:
 
     @property
     def conditional(self) -> bool:
-        return networks.family(self.config.model).conditional
+        return family(self.config.model).conditional
 
     def read(self, name: str) -> bytes:
         """One of the run's files, such as ``samples/epoch_0001.png``.
@@ -107,11 +109,11 @@ class Run:
 
     def losses(self) -> LossHistory:
         """The run's losses. Raises RunError if the file is missing or damaged."""
-        stored = self.tensors("losses.safetensors")
+        stored, logged = self.tensors("losses.safetensors"), family(self.config.model).logged
         try:
             if "losses" in stored:
-                return summarise(stored["losses"], stored["epoch_ends"])
-            return LossHistory(**stored)
+                return summarise(stored["losses"], stored["epoch_ends"], logged)
+            return LossHistory(**stored, logged=logged)
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
             path = self.folder / "losses.safetensors"
             raise RunError(f"{path} does not hold a run's losses: train the run again") from error
@@ -164,7 +166,7 @@ class Run:
         )
 
     def _generator(self, weights: dict[str, Tensor]) -> nn.Module:
-        generator, _ = networks_for(self.config)
+        generator = build(self.config)["generator"]
         checkpoint.load_weights(generator, weights, self.folder)
         checkpoint.check_numbers(self.config, self.folder, generator)
         return generator
@@ -179,20 +181,6 @@ class Run:
         except (ValueError, AttributeError) as error:
             path = self.folder / name
             raise RunError(f"{path} is damaged: python -m ganlib record makes it again") from error
-
-
-def networks_for(config: TrainingConfig) -> tuple[nn.Module, nn.Module]:
-    """The configured generator and discriminator, initialised from the configured seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(config.seed)
-        return networks.build(
-            config.model,
-            config.latent_dim,
-            config.img_size,
-            config.channels,
-            config.n_classes,
-            config.bn_eps,
-        )
 
 
 def read_run(folder: Path | str) -> Run:
@@ -274,8 +262,8 @@ def _train_into(
         raise Refused(f"config.train_size must be {len(dataset)}, the number of images given")
     check_batches(len(dataset), config)
     settle(folder)
-    players = start(*networks_for(config), config, networks.family(config.model).conditional)
-    losses, ends, seconds = torch.empty(0, len(LOGGED)), [0], 0.0
+    players, data = start(config), Batch(dataset.images, dataset.labels)
+    losses, ends, seconds = torch.empty(0, len(players.family.logged)), [0], 0.0
     new: dict[str, bytes] = {}  # files to be written
     kept: dict[str, str] = {}  # the digests of those that are
 
@@ -289,7 +277,7 @@ def _train_into(
         return to_bytes({"losses": losses, "epoch_ends": torch.tensor(ends[1:])})
 
     def drawn() -> bytes:
-        return png(to_sheet(generate(players.artist, *fixed_z(config), players.conditional)))
+        return png(to_sheet(generate(players.artist, *sheet_inputs(config, data))))
 
     # A run killed in its first epoch has no checkpoint yet and starts again; any other needs it.
     if found and (found.epochs_done > 0 or (folder / CHECKPOINT).exists()):

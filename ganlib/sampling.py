@@ -9,56 +9,65 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from ganlib import networks
 from ganlib.configuration import TrainingConfig
 from ganlib.data import unscale
+from ganlib.families import evaluating, family
+from ganlib.models.normalisation import ConditionalBatchNorm
+from ganlib.steps import Batch
 from ganlib.training import epoch_seed
 
 SHEET = 10  # a sheet of samples has so many rows and columns
 
 
-def fixed_z(config: TrainingConfig) -> tuple[Tensor, Tensor]:
-    """The noise and labels of every sample sheet of a run: z (100, latent_dim), labels (100,).
+def sheet_inputs(config: TrainingConfig, data: Batch | None = None) -> tuple[Tensor, ...]:
+    """What the generator of every sample sheet of a run is called with, for 100 images.
 
     A GAN's sheet has 100 different z. A conditional sheet has ten: row r shows one z as all ten
-    digits, one a column. They depend on the seed alone, so sheets of different epochs compare.
+    classes, one a column. They depend on the seed alone, so sheets of different epochs compare.
+    ``data``: the training images, for a generator that is given one.
     """
-    rng = torch.Generator().manual_seed(epoch_seed(config.seed, 0))
-    conditional = networks.family(config.model).conditional
-    z = torch.randn(SHEET if conditional else SHEET**2, config.latent_dim, generator=rng)
-    if conditional:
-        z = z.repeat_interleave(SHEET, dim=0)
-    return z, torch.arange(SHEET).repeat(SHEET)
+    kind, seed = family(config.model), epoch_seed(config.seed, 0)
+    if not kind.conditional:
+        return kind.inputs(config, SHEET**2, torch.Generator().manual_seed(seed), data)
+    columns = [
+        kind.inputs(
+            config, SHEET, torch.Generator().manual_seed(seed), data, torch.full((SHEET,), label)
+        )
+        for label in range(SHEET)
+    ]
+    return tuple(torch.stack(column, dim=1).flatten(0, 1) for column in zip(*columns))
 
 
 @torch.no_grad()
-def generate(generator: nn.Module, z: Tensor, labels: Tensor, conditional: bool) -> Tensor:
+def generate(generator: nn.Module, *inputs: Tensor) -> Tensor:
     """Images (N, C, H, W) in [-1, 1] on the CPU, the generator in evaluation mode meanwhile.
 
-    ``z`` (N, latent_dim); ``labels`` (N,) are used only if ``conditional``.
+    ``inputs``: what it is called with, z (N, latent_dim), and labels (N,) if it is told any.
     """
     device = next(generator.parameters()).device
-    arguments = (z.to(device), labels.to(device)) if conditional else (z.to(device),)
-    with networks.evaluating(generator):
-        return generator(*arguments).cpu()
+    with evaluating(generator):
+        return generator(*(part.to(device) for part in inputs)).cpu()
 
 
 def draw(
-    generator: nn.Module, config: TrainingConfig, n: int, seed: int, digit: int | None = None
+    generator: nn.Module,
+    config: TrainingConfig,
+    n: int,
+    seed: int,
+    digit: int | None = None,
+    data: Batch | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """``n`` images by a generator of ``config``, (n, 1, H, W) on the CPU, and their labels (n,).
+    """``n`` images by a generator of ``config``, (n, C, H, W) on the CPU, and their labels (n,).
 
     The same ``seed`` gives the same noise. A conditional generator draws ``digit``, or 0 to 9 in
-    turn; for any other the labels are -1.
+    turn; for any other the labels are -1. ``data``: images, for a generator that is given one.
     """
-    conditional = networks.family(config.model).conditional
-    z = torch.randn(n, config.latent_dim, generator=torch.Generator().manual_seed(seed))
+    kind = family(config.model)
     labels = torch.arange(n) % config.n_classes if digit is None else torch.full((n,), digit)
+    inputs = kind.inputs(config, n, torch.Generator().manual_seed(seed), data, labels)
     # In parts, so that a great many images need no great memory for the layers between.
-    parts = [
-        generate(generator, *part, conditional) for part in zip(z.split(1024), labels.split(1024))
-    ]
-    return torch.cat(parts), labels if conditional else torch.full((n,), -1)
+    parts = [generate(generator, *part) for part in zip(*(whole.split(1024) for whole in inputs))]
+    return torch.cat(parts), labels if kind.conditional else torch.full((n,), -1)
 
 
 def to_sheet(images: Tensor, columns: int = SHEET) -> np.ndarray:
@@ -109,8 +118,8 @@ def between_digits(
     mixed = copy.deepcopy(generator).cpu()
     share = torch.linspace(0, 1, steps).unsqueeze(1)
     for layer in mixed.modules():
-        if isinstance(layer, (nn.Embedding, networks.ConditionalBatchNorm)):
+        if isinstance(layer, (nn.Embedding, ConditionalBatchNorm)):
             for name, table in list(layer.named_parameters(recurse=False)):  # a row a class
                 rows = table[start] + share * (table[end] - table[start])
                 setattr(layer, name, nn.Parameter(rows))
-    return generate(mixed, z.expand(steps, -1), torch.arange(steps), conditional=True)
+    return generate(mixed, z.expand(steps, -1), torch.arange(steps))

@@ -1,83 +1,28 @@
-"""The training step and loop, the same for every pair of networks.
+"""The training loop, the same for every model: epochs, seeds, the log, the average, the end.
 
-One iteration trains G once, then D on the same images that G just made (detached). The loop is a
-generator function: it yields after every epoch, so that a caller can draw, save, or stop.
+What one iteration does is the model's own, see :mod:`ganlib.families` and :mod:`ganlib.steps`. The
+loop is a generator function: it yields after every epoch, so that a caller can draw, save, or stop.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ganlib.configuration import TrainingConfig, choose_device
-from ganlib.data import batches
 from ganlib.errors import Refused
-from ganlib.losses import LOSSES, Loss, discriminator_loss, probability
+from ganlib.families import Family, build, family
 from ganlib.products import fast_float32_products
-
-# What is logged at every iteration, in this order.
-LOGGED = ("g_loss", "d_loss", "d_real_loss", "d_fake_loss", "d_real", "d_fake")
+from ganlib.steps import Batch
 
 
 class TrainingDiverged(RuntimeError):
     """A loss became NaN or infinite; the message says at which epoch and iteration."""
-
-
-# --- One step of each player ---------------------------------------------------------------------
-
-
-def generator_step(
-    generator: nn.Module,
-    discriminator: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    loss: Loss,
-    z: Tensor,
-    labels: tuple[Tensor, ...] = (),
-) -> tuple[Tensor, Tensor]:
-    """Move G one step towards images that D takes for real. D's parameters do not change.
-
-    Nor do its buffers, but under spectral normalisation: there each pass in training mode, this
-    one too, improves the estimate of every weight's largest singular value a little.
-
-    ``z``: (N, latent_dim). ``labels``: ``()`` for a GAN, ``(labels,)`` for a CGAN. Returns the
-    images that G made, detached (N, C, H, W), and the loss, a detached scalar.
-    """
-    fake = generator(z, *labels)
-    g_loss = loss.generator(discriminator(fake, *labels))
-    optimizer.zero_grad()
-    # `inputs` stops at G's weights: the error flows through D, but D's own gradients are not made.
-    g_loss.backward(inputs=list(generator.parameters()))
-    optimizer.step()
-    return fake.detach(), g_loss.detach()
-
-
-def discriminator_step(
-    discriminator: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    loss: Loss,
-    real: Tensor,
-    fake: Tensor,
-    real_labels: tuple[Tensor, ...] = (),
-    fake_labels: tuple[Tensor, ...] = (),
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Move D one step towards telling ``real`` from ``fake``. G does not change.
-
-    ``real`` and ``fake``: (N, C, H, W); ``fake`` is detached, so no gradient reaches G. Both go
-    through D in one pass: D has no batch normalisation, so images in a batch do not mix. Returns
-    the real loss, the fake loss (scalars) and all scores (2N, 1), real first, detached.
-    """
-    labels = tuple(torch.cat(pair) for pair in zip(real_labels, fake_labels))
-    scores = discriminator(torch.cat([real, fake]), *labels)
-    real_scores, fake_scores = scores.split([len(real), len(fake)])
-    real_loss, fake_loss = loss.real(real_scores), loss.fake(fake_scores)
-    optimizer.zero_grad()
-    discriminator_loss(real_loss, fake_loss).backward()
-    optimizer.step()
-    return real_loss.detach(), fake_loss.detach(), scores.detach()
 
 
 @torch.no_grad()
@@ -98,47 +43,63 @@ def average_step(average: nn.Module, generator: nn.Module, decay: float, iterati
 
 @dataclass
 class Players:
-    """Both networks with their optimisers, and how far they have come."""
+    """A model's networks with their optimisers, all by name, and how far they have come."""
 
-    generator: nn.Module
-    discriminator: nn.Module
-    g_optimizer: torch.optim.Adam
-    d_optimizer: torch.optim.Adam
-    conditional: bool
+    family: Family
+    networks: dict[str, nn.Module]
+    optimizers: dict[str, torch.optim.Adam]
+    average: nn.Module | None = None  # of G's weights over the iterations, if configured
     epoch: int = 0  # epochs finished
     iteration: int = 0  # iterations finished
-    average: nn.Module | None = None  # of G's weights over the iterations, if configured
+
+    @property
+    def generator(self) -> nn.Module:
+        return self.networks["generator"]
+
+    @property
+    def discriminator(self) -> nn.Module:
+        return self.networks["discriminator"]
 
     @property
     def artist(self) -> nn.Module:
         """The generator that draws samples and is kept: the average if there is one, else G."""
         return self.generator if self.average is None else self.average
 
+    def parts(self) -> dict[str, nn.Module | torch.optim.Adam]:
+        """All that an epoch changes, by name: what a checkpoint keeps."""
+        average = {} if self.average is None else {"average": self.average}
+        return average | self.networks | self.optimizers
 
-def start(
-    generator: nn.Module, discriminator: nn.Module, config: TrainingConfig, conditional: bool
-) -> Players:
-    """Put both networks on the configured device and give each its Adam (Table 1).
 
-    With ``config.ema``, an average of the generator's weights starts as its copy.
+def start(config: TrainingConfig, networks: dict[str, nn.Module] | None = None) -> Players:
+    """Put the configured model's networks on the configured device, each with its Adam (Table 1).
+
+    ``networks``: others than the model's own, by the same names. With ``config.ema``, an average
+    of the generator's weights starts as its copy.
     """
-    device = choose_device(config.device)
-    # One pass over each weight instead of several; the update is the same.
-    fused = device.type in ("cpu", "cuda")
-
-    def adam(network: nn.Module, lr: float) -> torch.optim.Adam:
-        betas = (config.b1, config.b2)
-        return torch.optim.Adam(network.to(device).parameters(), lr, betas, fused=fused)
-
-    d_lr = config.lr if config.d_lr is None else config.d_lr
-    optimizers = adam(generator, config.lr), adam(discriminator, d_lr)
+    kind, device = family(config.model), choose_device(config.device)
+    networks = build(config) if networks is None else networks
+    for network in networks.values():
+        network.to(device)
+    optimizers = {}
+    for name, trained in kind.trains.items():
+        weights = [p for network in trained for p in networks[network].parameters()]
+        own = config.d_lr if name == "d_optimizer" else None
+        lr, betas = config.lr if own is None else own, (config.b1, config.b2)
+        # Fused: one pass over each weight instead of several; the update is the same.
+        fused = device.type in ("cpu", "cuda")
+        optimizers[name] = torch.optim.Adam(weights, lr, betas, fused=fused)
+    generator = networks["generator"]
     average = copy.deepcopy(generator).requires_grad_(False) if config.ema else None
-    return Players(generator, discriminator, *optimizers, conditional, average=average)
+    return Players(kind, networks, optimizers, average)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch leaves behind: ``losses`` is (iterations, 6) float32, columns as LOGGED."""
+    """What one epoch leaves behind.
+
+    ``losses``: (iterations, columns) float32 on the CPU, columns as the family's ``logged``.
+    """
 
     number: int
     losses: Tensor
@@ -158,7 +119,7 @@ def train(
     images: Tensor,
     labels: Tensor,
     config: TrainingConfig,
-    on_iteration=None,
+    on_iteration: Callable[[Players], None] | None = None,
 ) -> Iterator[Epoch]:
     """Train up to ``config.n_epochs``, yielding an Epoch after each, from ``players.epoch`` on.
 
@@ -177,7 +138,7 @@ def train(
             rng = torch.Generator(images.device).manual_seed(seed)
             before = players.iteration
             try:
-                losses = _train_epoch(players, images, labels, config, rng, on_iteration)
+                losses = _train_epoch(players, Batch(images, labels), config, rng, on_iteration)
             except BaseException:
                 players.iteration = before  # those of finished epochs
                 raise
@@ -201,10 +162,10 @@ def _check_finite(players: Players, losses: Tensor, number: int) -> None:
     All that a run keeps is looked at, for the last iteration can ruin weights unseen by any loss.
     """
     finite = losses.isfinite().all(dim=1)
-    networks = (players.generator, players.discriminator, players.average)
-    kept = [t for network in networks if network is not None for t in network.state_dict().values()]
-    for adam in (players.g_optimizer, players.d_optimizer):
-        kept += [tensor for state in adam.state.values() for tensor in state.values()]
+    kept = []
+    for part in players.parts().values():
+        states = part.state.values() if hasattr(part, "state") else [part.state_dict()]
+        kept += [tensor for state in states for tensor in state.values()]
     if not finite.all():
         what = "a loss"
         where = f"epoch {number}, iteration {int(finite.logical_not().nonzero()[0]) + 1}"
@@ -220,57 +181,22 @@ def _check_finite(players: Players, losses: Tensor, number: int) -> None:
 
 def _train_epoch(
     players: Players,
-    images: Tensor,
-    labels: Tensor,
+    data: Batch,
     config: TrainingConfig,
     rng: torch.Generator,
-    on_iteration,
+    on_iteration: Callable[[Players], None] | None,
 ) -> Tensor:
-    """One pass over the images; returns the log (iterations, 6) on the CPU.
+    """One pass over the data; returns the log (iterations, columns) on the CPU.
 
-    An iteration takes ``d_steps`` batches: G trains once, D once on each. The log stays on the
-    device until the epoch ends, so that no step waits for the CPU to read a number.
+    It stays on the device until the epoch ends, so that no step waits for the CPU to read a number.
     """
-    loss = LOSSES[config.loss]
-    players.generator.train()
-    players.discriminator.train()
-    order = list(batches(len(images), config.batch_size, rng))
+    kind = players.family
+    for network in players.networks.values():
+        network.train()
+    inputs = partial(kind.inputs, config, rng=rng, data=data)
     log = []
-    for first in range(0, len(order), config.d_steps):
-        for step, index in enumerate(order[first : first + config.d_steps]):
-            z = torch.randn(len(index), config.latent_dim, generator=rng, device=rng.device)
-            real_labels = fake_labels = ()
-            if players.conditional:
-                real_labels = (labels[index],)
-                wanted = torch.randint(
-                    config.n_classes, (len(index),), generator=rng, device=rng.device
-                )
-                fake_labels = (wanted,)
-            if step == 0:
-                fake, g_loss = generator_step(
-                    players.generator,
-                    players.discriminator,
-                    players.g_optimizer,
-                    loss,
-                    z,
-                    fake_labels,
-                )
-            else:
-                with torch.no_grad():
-                    fake = players.generator(z, *fake_labels)
-            real_loss, fake_loss, scores = discriminator_step(
-                players.discriminator,
-                players.d_optimizer,
-                loss,
-                images[index],
-                fake,
-                real_labels,
-                fake_labels,
-            )
-        # After several D steps, the last one is logged: it is the state that G meets next.
-        d_real, d_fake = probability(scores).view(2, -1).mean(dim=1)
-        d_loss = discriminator_loss(real_loss, fake_loss)
-        log.append(torch.stack([g_loss, d_loss, real_loss, fake_loss, d_real, d_fake]))
+    for shown in kind.batches(data, config, rng):
+        log.append(torch.stack(kind.step(players, shown, inputs, config)))
         if players.average is not None:
             average_step(players.average, players.generator, config.ema, players.iteration)
         players.iteration += 1

@@ -18,7 +18,8 @@ from ganlib.curves import frames, palette_png
 from ganlib.data import DigitImages
 from ganlib.plotting import live_training, mosaic
 from ganlib.runs import Run
-from ganlib.sampling import fixed_z, generate, png
+from ganlib.sampling import generate, png, sheet_inputs
+from ganlib.steps import Batch
 from ganlib.training import Epoch, Players, train
 
 _ZOOM = 2  # screen pixels for each pixel of a digit
@@ -151,13 +152,13 @@ def watch_training(
     """
     n_batches = -(-len(dataset) // config.batch_size)
     n_iterations = -(-n_batches // config.d_steps) * (config.n_epochs - players.epoch)
-    z, labels = fixed_z(config)
+    inputs = sheet_inputs(config, Batch(dataset.images, dataset.labels))
     screen, history = display(display_id=True), []
     with tqdm(total=n_iterations, desc="training", unit="step") as bar:
         arguments = players, dataset.images, dataset.labels, config
         for epoch in train(*arguments, on_iteration=lambda _: bar.update()):
             history.append(epoch)
-            samples = generate(players.artist, z, labels, players.conditional)
+            samples = generate(players.artist, *inputs)
             made = f"epoch {epoch.number} of {config.n_epochs}"
             screen.update(live_training(samples, history, f"{title} {made}".strip()))
     return history

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from torch import nn
 from ganlib import classifier, data, endurance, experiment, files, improvements, metrics, runs
 from ganlib.cli import main
 from ganlib.configuration import TrainingConfig
+from ganlib.families import build
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -197,6 +199,11 @@ def same_tensors(left: dict, right: dict) -> bool:
         and left[k].contiguous().numpy().tobytes() == right[k].contiguous().numpy().tobytes()
         for k in left
     )
+
+
+def networks_of(model: str, **changes) -> tuple[nn.Module, ...]:
+    """A model's networks in order, with any settings: also those that no data set here has."""
+    return tuple(build(SimpleNamespace(**vars(TrainingConfig(model=model)) | changes)).values())
 
 
 def copies(module: nn.Module) -> dict[str, torch.Tensor]:

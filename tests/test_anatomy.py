@@ -2,14 +2,14 @@
 
 import pytest
 import torch
+from conftest import networks_of
 from torch import nn
 
 from ganlib import anatomy
-from ganlib.networks import build
 
 
 def made(model: str) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
-    generator, _ = build(model)
+    generator, _ = networks_of(model)
     z = torch.randn(200, 100, generator=torch.Generator().manual_seed(0))
     return generator, z, torch.arange(200) % 10
 
@@ -50,10 +50,10 @@ def test_the_figure_shows_the_scale_and_shift_of_each_digit(model, plain):
 
 
 def test_fields_grow_with_depth():
-    _, discriminator = build("cbn-dcgan-projection")
+    _, discriminator = networks_of("cbn-dcgan-projection")
     image = torch.zeros(1, 32, 32)
     titles = [
-        axes.get_title() for axes in anatomy.receptive_fields(*build("cbn-dcgan"), image).axes
+        axes.get_title() for axes in anatomy.receptive_fields(*networks_of("cbn-dcgan"), image).axes
     ]
     sides = [int(title.split()[-1]) for title in titles]
     assert sides == [4, 10, 22, 22, 10, 4]  # k + (k - 1) * 2 + ..., and the same way back

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganlib import data, runs
+from ganlib import data
 from ganlib.losses import LOSSES
-from ganlib.training import discriminator_step, generator_step, start
+from ganlib.steps import discriminator_step, generator_step
+from ganlib.training import start
 
 SCRIPT = Path(__file__).parents[1] / "bench" / "training_step.py"
 SPEC = importlib.util.spec_from_file_location("training_step", SCRIPT)
@@ -21,7 +22,7 @@ SPEC.loader.exec_module(bench)
 def test_both_loops_do_the_same_maths(model):
     config = replace(bench.CONFIGS[model], img_size=8, device="cpu")
     conditional = model == "cgan"
-    mine = start(*runs.networks_for(config), config, conditional)
+    mine = start(config)
     theirs = bench.conventional_players(config)
     for players in (mine, theirs):
         for module in players.discriminator.modules():
@@ -33,8 +34,10 @@ def test_both_loops_do_the_same_maths(model):
 
     g_loss, d_loss = bench.conventional_step(theirs, loss, real, z, labels, labels)
     pair = mine.generator, mine.discriminator
-    fake, my_g_loss = generator_step(*pair, mine.g_optimizer, loss, z, labels)
-    halves = discriminator_step(pair[1], mine.d_optimizer, loss, real, fake, labels, labels)
+    fake, my_g_loss = generator_step(*pair, mine.optimizers["g_optimizer"], loss, z, labels)
+    halves = discriminator_step(
+        pair[1], mine.optimizers["d_optimizer"], loss, real, fake, labels, labels
+    )
     assert torch.allclose(my_g_loss, g_loss)
     assert torch.allclose((halves[0] + halves[1]) / 2, d_loss)
     for mine_now, theirs_now in zip(pair, (theirs.generator, theirs.discriminator), strict=True):
@@ -54,7 +57,7 @@ def test_both_loops_see_the_same_images():
 
 def test_all_products_of_a_gan_step_are_counted():
     config = replace(bench.CONFIGS["gan"], device="cpu")
-    players = start(*runs.networks_for(config), config, False)
+    players = start(config)
     real = torch.zeros(4, 1, 32, 32)
     factors = bench.products_of_a_step(players, config, real, torch.zeros(4).long())
     counted = sum(left.shape[0] * left.shape[1] * right.shape[1] for left, right in factors)

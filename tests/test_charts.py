@@ -2,16 +2,16 @@
 
 import pytest
 import torch
-from conftest import copies, same_tensors
+from conftest import copies, networks_of, same_tensors
 
 from ganlib import anatomy, charts, data, plotting, sampling, training
-from ganlib.networks import MODELS, build, family
+from ganlib.families import MODELS, family
 
 LABELS = torch.zeros(2, dtype=torch.int64)
 
 
 def traced(model: str) -> tuple[list[charts.Block], list[charts.Block]]:
-    generator, discriminator = build(model)
+    generator, discriminator = networks_of(model)
     images = torch.zeros(2, 1, 32, 32)
     labels = (LABELS,) if family(model).conditional else ()
     return (
@@ -46,7 +46,7 @@ def test_a_convolutional_discriminator_is_traced_with_its_projection():
 
 @pytest.mark.parametrize("model", ["gan", "cgan", "cbn-cgan", "c-dcgan", "cbn-dcgan-projection"])
 def test_a_chart_shows_every_block_and_where_the_label_enters(model):
-    figure = charts.flow_chart(*build(model))
+    figure = charts.flow_chart(*networks_of(model))
     conditional = family(model).conditional
     for axes, blocks in zip(figure.axes, traced(model)):
         written = [text.get_text() for text in axes.texts]
@@ -67,7 +67,7 @@ def hooks(*networks) -> int:
 
 def mixed(model: str):
     """Two networks whose parts are not all in one mode."""
-    generator, discriminator = build(model)
+    generator, discriminator = networks_of(model)
     generator.eval()
     next(generator.children()).train()
     discriminator.train()

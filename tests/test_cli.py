@@ -13,7 +13,7 @@ from conftest import child_environment, refused
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from ganlib import cli, commands, data, losses, runs, sampling, training
+from ganlib import cli, commands, data, losses, runs, sampling, steps, training
 from ganlib.cli import main
 from ganlib.configuration import TrainingConfig
 
@@ -152,7 +152,9 @@ def test_sample_npz(trained, tmp_path, model, digit, labels):
     # The same seed draws the same images, and the label is what decides the digit.
     run = runs.read_run(trained / model)
     z = torch.randn(13, 100, generator=torch.Generator().manual_seed(5))
-    expected = sampling.generate(run.generator(), z, torch.tensor(labels), run.conditional)
+    expected = sampling.generate(
+        run.generator(), z, *([torch.tensor(labels)] if run.conditional else [])
+    )
     assert np.array_equal(images, expected.numpy())
     assert main([*asked, "5"]) == 0 and out.read_bytes() == first
     assert main([*asked, "6"]) == 0 and out.read_bytes() != first
@@ -192,7 +194,7 @@ def test_alone_prints_help(capsys):
 
 
 def test_ctrl_c_keeps_finished_epochs(tmp_path, monkeypatch, capsys):
-    step, calls = training.generator_step, []
+    step, calls = steps.generator_step, []
 
     def pressed_in_the_second_epoch(*arguments):
         calls.append(1)
@@ -200,7 +202,7 @@ def test_ctrl_c_keeps_finished_epochs(tmp_path, monkeypatch, capsys):
             raise KeyboardInterrupt
         return step(*arguments)
 
-    monkeypatch.setattr(training, "generator_step", pressed_in_the_second_epoch)
+    monkeypatch.setattr(steps, "generator_step", pressed_in_the_second_epoch)
     assert train("gan", tmp_path / "run", "--n-epochs", "3") == 130
     said = capsys.readouterr().err
     assert said.startswith("ganlib: stopped; 1 finished")
@@ -214,7 +216,7 @@ def test_ctrl_c_in_the_first_epoch_leaves_nothing_and_hints_at_no_resume(here, m
     def pressed(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "generator_step", pressed)
+    monkeypatch.setattr(steps, "generator_step", pressed)
     assert train("gan", here / "new" / "run") == 130
     said = capsys.readouterr().err
     assert said == "ganlib: stopped; no epoch was finished, and nothing is kept\n"
@@ -517,7 +519,7 @@ def test_memory_refused_in_the_first_epoch_leaves_nothing(here, monkeypatch, cap
     def refuse(*arguments):
         raise MemoryError
 
-    monkeypatch.setattr(training, "generator_step", refuse)
+    monkeypatch.setattr(steps, "generator_step", refuse)
     refused(capsys, ["train", "gan", *TINY, "--n-epochs", "1"], "not enough memory")
     assert not [path for path in here.rglob("*") if path.is_file()]
 

@@ -5,15 +5,16 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import networks_of
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
-from ganlib.convolutional import (
+from ganlib.families import MODELS, n_parameters
+from ganlib.models.convolutional import (
     ConvolutionalDiscriminator,
     UpConv2d,
     convolutional_layers,
 )
-from ganlib.networks import MODELS, build, n_parameters
 
 CONVOLUTIONAL = [name for name in MODELS if "dcgan" in name]
 every_model = pytest.mark.parametrize("model", CONVOLUTIONAL)
@@ -34,7 +35,7 @@ def noise(*shape: int) -> torch.Tensor:
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("img_size", [8, 28, 32, 33])
 def test_images_have_the_shape_and_range_of_real_ones(model, training, img_size):
-    generator, _ = build(model, img_size=img_size)
+    generator, _ = networks_of(model, img_size=img_size)
     labels = torch.arange(12) % 10
     images = generator.train(training)(20 * noise(12, 100), labels)
     assert images.shape == (12, 1, img_size, img_size)
@@ -84,7 +85,7 @@ def test_every_image_pixel_depends_on_equally_many_values_of_the_last_maps():
 
 
 def test_the_label_is_joined_to_the_noise():
-    (generator, _), inputs = build("c-dcgan"), []
+    (generator, _), inputs = networks_of("c-dcgan"), []
     generator.layers[0].register_forward_hook(lambda module, args, out: inputs.append(args[0]))
     z, labels = noise(3, 100), torch.tensor([0, 9, 4])
     generator(z, labels)
@@ -163,7 +164,7 @@ def test_images_of_a_batch_do_not_mix():
 @every_model
 def test_an_image_too_small_to_halve_is_refused_in_one_line(model):
     with pytest.raises(ValueError, match="img_size must be at least 8 .*, not 7") as caught:
-        build(model, img_size=7)
+        networks_of(model, img_size=7)
     assert "\n" not in str(caught.value)
 
 
@@ -173,7 +174,7 @@ def test_an_image_too_small_to_halve_is_refused_in_one_line(model):
 @pytest.mark.parametrize("model", [name for name in CONVOLUTIONAL if "larger" not in name])
 def test_dcgans_start(model):
     """Weights of every layer from N(0, 0.02): within five standard errors of both. Biases 0."""
-    for network in build(model):
+    for network in networks_of(model):
         for layer in of_kind(network, nn.Linear, nn.Conv2d):
             if is_parametrized(layer):  # spectral normalisation: as it was before
                 remove_parametrizations(layer, "weight", leave_parametrized=False)
@@ -184,7 +185,7 @@ def test_dcgans_start(model):
 
 
 def test_a_larger_start_is_pytorchs_own_in_all_but_the_labels_picture():
-    generator, discriminator = build("c-dcgan-larger-start")
+    generator, discriminator = networks_of("c-dcgan-larger-start")
     first = generator.layers[
         0
     ].weight.detach()  # PyTorch: even between -1 and 1 over the root of the inputs
@@ -194,7 +195,7 @@ def test_a_larger_start_is_pytorchs_own_in_all_but_the_labels_picture():
 
 @every_model
 def test_a_bias_only_where_no_normalisation_follows(model):
-    generator, discriminator = build(model)
+    generator, discriminator = networks_of(model)
     with_bias = [layer.bias is not None for layer in of_kind(generator, nn.Linear, nn.Conv2d)]
     assert with_bias == [False, False, False, True]
     assert all(layer.bias is not None for layer in of_kind(discriminator, nn.Conv2d))
@@ -205,10 +206,10 @@ def test_parameter_counts():
     up, down = (128, 64, 32, 1), (2, 24, 48, 96)  # an image and a picture of the label
     kernels = sum(9 * a * b for a, b in itertools.pairwise(up))
     joined = 10 * 10 + 110 * 2048 + kernels + 1 + 2 * (128 + 64 + 32)
-    assert n_parameters(build("c-dcgan")[0]) == joined
-    generator, discriminator = build("cbn-dcgan")
+    assert n_parameters(networks_of("c-dcgan")[0]) == joined
+    generator, discriminator = networks_of("cbn-dcgan")
     assert n_parameters(generator) == 100 * 2048 + kernels + 1 + 10 * 2 * (128 + 64 + 32)
     kernels = sum(16 * a * b + b for a, b in itertools.pairwise(down))
     assert n_parameters(discriminator) == kernels + 1536 + 1 + 10 * 1024
-    _, projecting = build("cbn-dcgan-projection")
+    _, projecting = networks_of("cbn-dcgan-projection")
     assert n_parameters(projecting) == kernels - 16 * 24 + 1536 + 1 + 10 * 1536

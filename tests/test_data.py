@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from conftest import child_environment
+from conftest import child_environment, networks_of
 
-from ganlib import data, networks, sampling, sources
+from ganlib import data, sampling, sources
 from ganlib.errors import Refused
 
 KINDS = [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST"), ("kmnist", "KMNIST")]
@@ -129,9 +129,9 @@ def test_size_takes_the_first_images():
 
 def test_real_and_generated_batches_share_one_range():
     real = data.load("digits", img_size=8).images[:64]
-    generator, _ = networks.build("gan", img_size=8)
+    generator, _ = networks_of("gan", img_size=8)
     z = torch.randn(64, 100, generator=torch.Generator().manual_seed(0))
-    fake = sampling.generate(generator, 5000 * z, torch.zeros(64), conditional=False)
+    fake = sampling.generate(generator, 5000 * z)
     assert real.shape == fake.shape and real.dtype == fake.dtype
     for images in (real, fake):
         assert images.min() >= -1 and images.max() <= 1

@@ -5,12 +5,12 @@ PyTorch works out shapes and devices of such tensors, and refuses to mix devices
 
 import pytest
 import torch
-from conftest import tiny_config
+from conftest import networks_of, tiny_config
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ganlib import anatomy, classifier, data, densities, losses, metrics, networks, sampling
-from ganlib.runs import networks_for
+from ganlib import anatomy, classifier, data, densities, losses, metrics, sampling
+from ganlib.families import MODELS, build, family
 from ganlib.training import average_step, start, train
 
 aten = torch.ops.aten
@@ -43,12 +43,12 @@ def test_mixed_devices_are_noticed_at_all(pretended):
         torch.ones(3, device="cuda") + torch.ones(3)
 
 
-@pytest.mark.parametrize("model", networks.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_every_model_works_and_draws_on_the_device_that_it_is_on(pretended, model):
-    n, conditional = 8, networks.family(model).conditional
+    n, conditional = 8, family(model).conditional
     with torch.device("cuda"):
-        generator, discriminator = networks.build(model, latent_dim=8)
-        average, _ = networks.build(model, latent_dim=8)
+        generator, discriminator = networks_of(model, latent_dim=8)
+        average, _ = networks_of(model, latent_dim=8)
     z = torch.randn(n, 8, device="cuda")
     labels = (torch.arange(n, device="cuda"),) if conditional else ()
     fake = generator(z, *labels)
@@ -87,14 +87,14 @@ def test_the_judge_and_all_measures_work_where_the_judge_is(pretended, monkeypat
 
 def drawn_by_train() -> None:
     config = tiny_config(n_epochs=1)
-    players = start(*networks_for(config), config, False)
+    players = start(config)
     next(train(players, torch.zeros(70, 1, 8, 8), torch.zeros(70), config))
 
 
 @pytest.mark.parametrize(
     "work",
     [
-        lambda: networks_for(tiny_config()),
+        lambda: build(tiny_config()),
         lambda: classifier.train_classifier(data.load("digits", "train", 32, size=70), 1),
         lambda: densities.train_discriminator(
             ([0.0], 1.0), ([1.0], 1.0), losses.LOSSES["bce"], n_steps=1

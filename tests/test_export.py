@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import convolutional_generator, stir, tiny_config
+from conftest import convolutional_generator, networks_of, stir, tiny_config
 from torch import nn
 
-from ganlib import export, networks, runs
+from ganlib import export, runs
 from ganlib.cli import main
-from ganlib.convolutional import UpConv2d
+from ganlib.families import MODELS, family
 from ganlib.files import commit, locked
 from ganlib.manifest import about, made_here
+from ganlib.models.convolutional import UpConv2d
 from ganlib.sampling import generate
 
 ITEMS = {"float16": 2, "float32": 4}  # bytes a number
@@ -44,17 +45,17 @@ def distance(layers, generator, n_classes, latent_dim=8) -> float:
     """How far the layers' images are from the generator's, for 40 z of which it knows nothing."""
     z = torch.randn(40, latent_dim, generator=torch.Generator().manual_seed(5))
     labels = torch.arange(40) % max(n_classes, 1)
-    wanted = generate(generator, z, labels, n_classes > 0)
+    wanted = generate(generator, z, *([labels] if n_classes else []))
     return float((export.play(layers, z, labels) - wanted).abs().max())
 
 
 # --- Layers --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("model", networks.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_the_layers_of_every_family_are_its_generator(model):
-    conditional = networks.family(model).conditional
-    generator, _ = networks.build(model, latent_dim=8)
+    conditional = family(model).conditional
+    generator, _ = networks_of(model, latent_dim=8)
     n_classes = 10 if conditional else 0
     layers = export.layers_of(stir(generator), 8, n_classes)
     assert distance(layers, generator, n_classes) < 1e-4
@@ -70,7 +71,7 @@ def test_the_layers_of_a_convolutional_generator():
 
 
 def test_asking_for_layers_leaves_the_generator_as_it_was():
-    generator, _ = networks.build("cgan", latent_dim=8)
+    generator, _ = networks_of("cgan", latent_dim=8)
     generator.train()
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     export.layers_of(generator, 8, 10)

@@ -3,12 +3,13 @@
 import math
 
 import pytest
+from conftest import networks_of
 
 from ganlib import comparisons, gains
 from ganlib.analysis import COVERAGE, FRECHET
+from ganlib.families import n_parameters
 from ganlib.gains import WORST_DIGIT
 from ganlib.improvements import MODELS, VARIANTS
-from ganlib.networks import build, n_parameters
 
 
 def measured(**measures) -> dict:
@@ -87,7 +88,7 @@ def test_tables_and_figures_take_results_with_gaps():
     rows = {row[0]: row for row in comparisons.cells_table(results).rows}
     assert rows["cgan"][1:3] == ("3", "5.20 ± 1.20") and rows["c-dcgan"][1] == "0"
     assert rows["cbn-dcgan"][1:3] == ("1", "0.20")
-    assert gains.parameters("cbn-dcgan") == tuple(map(n_parameters, build("cbn-dcgan")))
+    assert gains.parameters("cbn-dcgan") == tuple(map(n_parameters, networks_of("cbn-dcgan")))
     assert "no run yet" in rows_of(comparisons.effects_table(results))
     comparisons.courses(results)
     for measure in (FRECHET, COVERAGE):

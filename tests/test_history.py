@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ganlib.history import LOGGING_RULES, STATS, WINDOW, LossHistory, summarise
-from ganlib.training import LOGGED
+from ganlib.steps import LOGGED
 
 
 @pytest.fixture(scope="module")

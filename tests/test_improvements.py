@@ -6,8 +6,8 @@ import pytest
 
 from ganlib import data, experiment, improvements, metrics, runs
 from ganlib.configuration import TrainingConfig
+from ganlib.families import family
 from ganlib.improvements import Arm, arms
-from ganlib.networks import family
 
 
 def test_the_cells_cross_layers_and_the_labels_way_in():

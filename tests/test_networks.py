@@ -4,19 +4,19 @@ import itertools
 
 import pytest
 import torch
-from conftest import copies, same_tensors
+from conftest import copies, networks_of, same_tensors
 from torch import nn
 
-from ganlib import networks
-from ganlib.networks import (
-    ConditionalBatchNorm,
+from ganlib.configuration import TrainingConfig
+from ganlib.families import MODELS, build, family, n_parameters
+from ganlib.models.mlp import (
     ConditionalDiscriminator,
     ConditionalGenerator,
     Discriminator,
+    Dropout,
     Generator,
-    build,
-    n_parameters,
 )
+from ganlib.models.normalisation import ConditionalBatchNorm
 
 LATENT, PIXELS, EMBEDDING = 100, 32 * 32, 10  # Table 1, and the width of a label's embedding
 # From input to output; the hidden widths are those of the public scripts.
@@ -37,7 +37,7 @@ GENERATORS, DISCRIMINATORS = (Generator, ConditionalGenerator), STACKS[1::2]
 
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, ConditionalBatchNorm)
-CBN_MODELS = [name for name in networks.MODELS if name.startswith("cbn-")]
+CBN_MODELS = [name for name in MODELS if name.startswith("cbn-")]
 
 
 def of_kind(network: nn.Module, kind: type | tuple[type, ...]) -> list[nn.Module]:
@@ -84,10 +84,10 @@ def test_first_generator_block_has_no_batch_norm(make):
     assert kinds == [nn.Linear, nn.LeakyReLU, *block * 3, nn.Linear, nn.Tanh]
 
 
-@pytest.mark.parametrize("model", networks.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("bn_eps", [1e-5, 0.8])
 def test_bn_eps_reaches_every_batch_norm_and_momentum_stays_the_default(model, bn_eps):
-    generator, discriminator = build(model, bn_eps=bn_eps)
+    generator, discriminator = networks_of(model, bn_eps=bn_eps)
     norms = of_kind(generator, BATCH_NORMS)
     assert [norm.eps for norm in norms] == [bn_eps] * 3
     assert {norm.momentum for norm in norms} == {0.1}
@@ -97,7 +97,7 @@ def test_bn_eps_reaches_every_batch_norm_and_momentum_stays_the_default(model, b
 
 def test_dropout_on_the_two_middle_layers_of_the_conditional_discriminator_only():
     kinds = [type(layer) for layer in ConditionalDiscriminator().layers]
-    middle = [nn.Linear, networks.Dropout, nn.LeakyReLU]
+    middle = [nn.Linear, Dropout, nn.LeakyReLU]
     assert kinds == [nn.Linear, nn.LeakyReLU, *middle * 2, nn.Linear]
     assert [layer.p for layer in of_kind(ConditionalDiscriminator(), nn.Dropout)] == [0.4, 0.4]
     for make in (Generator, Discriminator, ConditionalGenerator):
@@ -106,7 +106,7 @@ def test_dropout_on_the_two_middle_layers_of_the_conditional_discriminator_only(
 
 def test_dropout_zeroes_its_share_and_scales_the_rest_with_gradients_to_match():
     torch.manual_seed(0)
-    layer, x = networks.Dropout(0.4), torch.full((200, 500), 3.0, requires_grad=True)
+    layer, x = Dropout(0.4), torch.full((200, 500), 3.0, requires_grad=True)
     out = layer(x)
     assert ((out == 0) | torch.isclose(out, torch.tensor(5.0))).all()  # 3 / (1 - 0.4)
     # A share of 100,000 coin tosses: five standard deviations are 0.008.
@@ -122,7 +122,11 @@ def test_the_swapped_families_differ_from_the_papers_in_the_discriminator_only()
         return [tuple(p.shape) for p in network.parameters()]
 
     for swapped, own, other in (("gan-large-d", "gan", "cgan"), ("cgan-small-d", "cgan", "gan")):
-        (g, d), (own_g, own_d), (_, other_d) = build(swapped), build(own), build(other)
+        (g, d), (own_g, own_d), (_, other_d) = (
+            networks_of(swapped),
+            networks_of(own),
+            networks_of(other),
+        )
         assert shapes(g) == shapes(own_g)
         hidden = [len(layer.weight) for layer in of_kind(d, nn.Linear)]
         assert hidden == [len(layer.weight) for layer in of_kind(other_d, nn.Linear)]
@@ -159,7 +163,7 @@ def test_scores_are_raw(make, widths):
 
 @torch.no_grad()
 def test_labels_change_what_conditional_networks_answer():
-    generator, discriminator = (network.eval() for network in build("cgan"))
+    generator, discriminator = (network.eval() for network in networks_of("cgan"))
     rng = torch.Generator().manual_seed(0)
     labels = torch.arange(10)
     images = generator(torch.randn(1, LATENT, generator=rng).expand(10, -1), labels)
@@ -172,7 +176,9 @@ def test_labels_change_what_conditional_networks_answer():
 @torch.no_grad()
 def test_conditional_networks_join_the_embedding_behind_their_input():
     """Zeroing an embedding leaves what the first layer makes of the noise or the pixels alone."""
-    for network, first in zip(build("cgan"), (torch.ones(2, LATENT), torch.ones(2, 1, 32, 32))):
+    for network, first in zip(
+        networks_of("cgan"), (torch.ones(2, LATENT), torch.ones(2, 1, 32, 32))
+    ):
         network.eval()
         network.embedding.weight.zero_()
         layer = network.layers[0]
@@ -201,7 +207,7 @@ def test_widths_are_named_parameters():
 
 @pytest.mark.parametrize("model", ["cgan", "cbn-cgan", "c-dcgan", "cbn-dcgan"])
 def test_build_passes_every_size_on(model):
-    generator, discriminator = build(model, latent_dim=7, img_size=8, n_classes=3)
+    generator, discriminator = networks_of(model, latent_dim=7, img_size=8, n_classes=3)
     assert generator(torch.zeros(2, 7), torch.tensor([0, 2])).shape == (2, 1, 8, 8)
     assert discriminator(torch.zeros(2, 1, 8, 8), torch.tensor([0, 2])).shape == (2, 1)
     for network in (generator, discriminator):
@@ -209,19 +215,17 @@ def test_build_passes_every_size_on(model):
             answer(network, torch.zeros((11, 7) if network is generator else (11, 1, 8, 8)))
 
 
-@pytest.mark.parametrize("model", networks.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_the_same_seed_builds_the_same_networks(model):
     def weights(seed: int) -> list[torch.Tensor]:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return [p for network in build(model) for p in network.parameters()]
+        return [p for network in networks_of(model, seed=seed) for p in network.parameters()]
 
     assert all(map(torch.equal, weights(1), weights(1)))
     assert not all(map(torch.equal, weights(1), weights(2)))
 
 
 def test_families_say_whether_they_are_told_the_label():
-    assert {name: networks.family(name).conditional for name in networks.MODELS} == {
+    assert {name: family(name).conditional for name in MODELS} == {
         "gan": False,
         "cgan": True,
         "gan-large-d": False,
@@ -237,8 +241,8 @@ def test_families_say_whether_they_are_told_the_label():
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones():
-    for call in (networks.family, build):
-        with pytest.raises(ValueError, match="unknown model 'dcgan': choose one of gan, cgan"):
+    for call in (family, lambda model: build(TrainingConfig(model=model))):
+        with pytest.raises(ValueError, match="model must be one of gan, cgan, .*, not 'dcgan'"):
             call("dcgan")
 
 
@@ -324,7 +328,7 @@ def test_cbn_refuses_a_batch_of_one_in_training():
 @torch.no_grad()
 @pytest.mark.parametrize("model", CBN_MODELS)
 def test_a_cbn_generator_starts_blind_to_the_label_and_learns_it_in_the_normalisation(model):
-    generator, _ = build(model)
+    generator, _ = networks_of(model)
     generator.eval()
     z, labels = torch.randn(1, LATENT).expand(10, -1), torch.arange(10)
     images = generator(z, labels)
@@ -341,7 +345,7 @@ def test_a_cbn_generator_starts_blind_to_the_label_and_learns_it_in_the_normalis
 
 @pytest.mark.parametrize("model", CBN_MODELS)
 def test_every_normalisation_of_a_cbn_generator_is_conditional(model):
-    generator, _ = build(model, bn_eps=0.5, n_classes=3)
+    generator, _ = networks_of(model, bn_eps=0.5, n_classes=3)
     norms = of_kind(generator, BATCH_NORMS)
     assert {type(norm) for norm in norms} == {ConditionalBatchNorm}
     assert {len(norm.weight) for norm in norms} == {3}
@@ -354,7 +358,7 @@ def test_the_four_cells_differ_where_they_say():
         return [tuple(layer.weight.shape) for layer in of_kind(network, (nn.Linear, nn.Conv2d))]
 
     for joined, normalised in (("cgan", "cbn-cgan"), ("c-dcgan", "cbn-dcgan")):
-        (g, d), (cbn_g, cbn_d) = build(joined), build(normalised)
+        (g, d), (cbn_g, cbn_d) = networks_of(joined), networks_of(normalised)
         assert [p.shape for p in d.parameters()] == [p.shape for p in cbn_d.parameters()]
         assert kernels(g)[1:] == kernels(cbn_g)[1:]
         (n_out, n_in), (cbn_out, cbn_in) = kernels(g)[0], kernels(cbn_g)[0]
@@ -364,6 +368,6 @@ def test_the_four_cells_differ_where_they_say():
 
 
 def test_convolution_needs_fewer_parameters_as_the_paper_predicts():
-    pairs = {name: [n_parameters(network) for network in build(name)] for name in networks.MODELS}
+    pairs = {name: [n_parameters(network) for network in networks_of(name)] for name in MODELS}
     for name in ("c-dcgan", "cbn-dcgan"):
         assert all(few < many / 5 for few, many in zip(pairs[name], pairs["cgan"]))

@@ -13,76 +13,13 @@ from conftest import child_environment
 import ganlib
 
 PACKAGE = Path(ganlib.__file__).parent
-MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
-ROOMS = [name for name in MODULES if name != "__init__"]
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+ROOMS = [name for name in MODULES if not name.endswith("__init__")]
 every_room = pytest.mark.parametrize("room", ROOMS)
 
-# Each room and the rooms of ganlib that it may import; none above it, and widgets nowhere.
-# What is refused has one name everywhere: any room may import `errors`.
-MAY_IMPORT = {
-    "errors": set(),
-    # Ground floor: they know torch and torchvision, and not each other.
-    "sources": set(),
-    "convolutional": set(),
-    "losses": set(),
-    "products": set(),
-    "tables": set(),
-    "files": set(),
-    # What comes from files, as images in memory.
-    "data": {"sources"},
-    # Pairs all networks into families.
-    "networks": {"convolutional"},
-    # Knows by name what a run can be made of.
-    "configuration": {"data", "losses", "networks"},
-    "manifest": {"configuration", "files"},
-    # Handed networks; knows losses, and draws its batches.
-    "training": {"configuration", "losses", "data", "products"},
-    "history": {"training"},
-    "sampling": {"configuration", "data", "networks", "training"},
-    "checkpoint": {"configuration", "networks", "training", "sampling"},
-    "runs": {"configuration", "data", "files", "networks", "training", "history", "sampling"}
-    | {"manifest", "checkpoint"},
-    "classifier": {"configuration", "data", "products", "runs"},
-    "metrics": {"configuration", "data", "products", "classifier"},
-    "experiment": {"configuration", "files", "sampling", "runs", "classifier", "metrics"},
-    "workers": {"configuration", "data", "runs", "classifier", "metrics", "experiment"},
-    "improvements": {"configuration", "runs"},
-    "recording": {
-        "configuration",
-        "files",
-        "manifest",
-        "sampling",
-        "runs",
-        "metrics",
-        "experiment",
-        "improvements",
-    },
-    "endurance": {"configuration", "runs", "experiment", "recording"},
-    "plotting": {"data", "losses", "training", "history", "runs"},
-    "charts": {"convolutional", "networks", "plotting"},
-    # Chapter 4: theory on a line, what the experiment says, and how that is shown.
-    "densities": {"losses"},
-    "analysis": {"runs", "experiment"},
-    "gains": {"networks", "experiment", "improvements", "analysis"},
-    "claims": {"analysis"},
-    "contrasts": {"history", "improvements", "analysis", "gains"},
-    "ledger": {"losses", "experiment", "improvements", "analysis", "gains", "claims", "contrasts"},
-    "findings": {"sampling", "experiment", "plotting", "tables", "analysis", "claims", "ledger"},
-    "anatomy": {"convolutional", "networks", "plotting"},
-    "comparisons": {"classifier", "improvements", "runs", "plotting", "tables"}
-    | {"analysis", "gains", "findings"},
-    "curves": {"losses", "history", "runs", "plotting", "tables", "densities", "analysis"}
-    | {"contrasts", "ledger"},
-    "widgets": {"configuration", "data", "training", "sampling", "runs", "plotting", "curves"},
-    "export": {"convolutional", "files", "networks", "sampling", "runs"},
-    "commands": {"configuration", "data", "networks", "training", "sampling", "runs", "tables"}
-    | {"export"},
-    "judging": {"configuration", "data", "files", "sampling", "runs", "tables", "commands"}
-    | {"classifier", "metrics", "experiment", "workers", "endurance", "improvements", "recording"},
-    "cli": {"configuration", "data", "networks", "losses", "recording", "metrics"}
-    | {"commands", "judging"},
-    "__main__": {"cli"},
-}
 TALKS = {"cli", "commands", "judging"}  # the rooms that may print
 LONGEST = 360  # lines, "about 350"; a longer room is two rooms
 
@@ -117,19 +54,11 @@ def libraries(name: str, top_level_only: bool = False) -> set[str]:
 # --- Which room knows which ----------------------------------------------------------------------
 
 
-@every_room
-def test_a_room_imports_only_rooms_below_it(room):
-    assert room in MAY_IMPORT, f"say in this test which rooms {room} may import"
-    beyond = rooms_imported(room) - MAY_IMPORT[room] - {"errors"}
-    assert not beyond, f"{room} imports {', '.join(sorted(beyond))}"
-
-
-def test_the_rules_themselves_have_no_circle_and_widgets_are_imported_nowhere():
-    seen: set[str] = set()
-    for room, allowed in MAY_IMPORT.items():  # written from the ground up
-        assert allowed <= seen, f"{room} may import {allowed - seen}, which stand above it"
-        assert "widgets" not in allowed
-        seen.add(room)
+def test_who_may_import_whom_is_kept():
+    """The contracts stand in pyproject.toml; `make lint` checks them too."""
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE.parent)
+    assert done.returncode == 0, done.stdout
 
 
 @every_room
@@ -220,7 +149,7 @@ def state():
 before, loaded = state(), set(sys.modules)
 import ganlib
 assert not [name for name in sys.modules if name.startswith("ganlib.")], "ganlib opened a room"
-import ganlib.networks, ganlib.losses, ganlib.training
+import ganlib.families, ganlib.losses, ganlib.training
 import ganlib.data
 assert state() == before, "importing changed a global state"
 heavy = {"torchvision", "matplotlib", "ipywidgets", "IPython", "sklearn", "pandas", "scipy"}
@@ -259,9 +188,9 @@ def test_the_ground_floor_works_without_the_libraries_above_it(tmp_path):
     code = f"import sys\nfor name in {blocked + ('safetensors',)}: sys.modules[name] = None\n"
     code += """
 import torch
-from ganlib import configuration, losses, networks, training
+from ganlib import configuration, training
 config = configuration.TrainingConfig(n_epochs=1, batch_size=4, device="cpu")
-players = training.start(*networks.build("gan"), config, conditional=False)
+players = training.start(config)
 epochs = training.train(players, torch.zeros(8, 1, 32, 32), torch.zeros(8), config)
 print(next(epochs).losses.shape)
 """

@@ -11,11 +11,12 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, convolutional_generator, served, stir
+from conftest import ROOT, convolutional_generator, networks_of, served, stir
 from PIL import Image
 
-from ganlib import export, networks, runs
+from ganlib import export, runs
 from ganlib.data import unscale
+from ganlib.families import MODELS, family
 from ganlib.sampling import generate, interpolate
 
 pytestmark = pytest.mark.slow
@@ -41,7 +42,7 @@ def noise(seed: int, n: int = 100, limit: float | None = None) -> torch.Tensor:
 # --- The engine ----------------------------------------------------------------------------------
 
 
-NAMES = ["small", *runs.recorded_names(), *(f"untrained-{model}" for model in networks.MODELS)]
+NAMES = ["small", *runs.recorded_names(), *(f"untrained-{model}" for model in MODELS)]
 
 
 @cache
@@ -54,8 +55,8 @@ def exported(name: str) -> tuple[torch.nn.Module, int, int]:
         return run.generator(), run.config.latent_dim, 10 if run.conditional else 0
     torch.manual_seed(0)
     model = name.removeprefix("untrained-")
-    generator, _ = networks.build(model)
-    return stir(generator), 100, 10 if networks.family(model).conditional else 0
+    generator, _ = networks_of(model)
+    return stir(generator), 100, 10 if family(model).conditional else 0
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +90,7 @@ def test_the_engine_draws_as_pytorch_does(engine, name):
     generator, latent_dim, n_classes = exported(name)
     z = torch.stack([noise(seed, latent_dim) for seed in SEEDS])
     labels = torch.tensor(SEEDS) % max(n_classes, 1)
-    wanted = generate(generator, z, labels, n_classes > 0)
+    wanted = generate(generator, z, *([labels] if n_classes else []))
     furthest = float((torch.tensor(drawn).view(wanted.shape) - wanted).abs().max())
     print(f"\n{name}: {furthest:.1e} from PyTorch")
     assert furthest < 1e-3
@@ -194,7 +195,7 @@ def wanted(name: str, seeds, digits, limit: float | None = None) -> np.ndarray:
     """PyTorch's images for seeds and digits, side by side, as grey levels (32, 32 * N)."""
     run = runs.find_run(name)
     z = torch.stack([noise(seed, limit=limit) for seed in seeds])
-    images = generate(run.generator(), z, torch.tensor(digits), run.conditional)
+    images = generate(run.generator(), z, *([torch.tensor(digits)] if run.conditional else []))
     return np.concatenate(list(unscale(images)[:, 0].numpy()), axis=1)
 
 

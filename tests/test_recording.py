@@ -14,8 +14,8 @@ from ganlib.configuration import TrainingConfig
 from ganlib.files import locked
 from ganlib.recording import RECIPES, half_matrix, pack
 from ganlib.runs import RunError, read_run, train_run
-from ganlib.sampling import fixed_z, generate, to_sheet
-from ganlib.training import LOGGED
+from ganlib.sampling import generate, sheet_inputs, to_sheet
+from ganlib.steps import LOGGED
 
 MEGABYTES = 40  # all recorded runs together; a clone should not take long
 
@@ -80,9 +80,9 @@ def test_a_packed_run_is_small_and_says_the_same(finished, tmp_path):
 
 def test_packed_weights_draw_the_same_samples_within_one_grey_level(finished, tmp_path):
     packed = pack(finished, tmp_path / "small")
-    z, labels = fixed_z(finished.config)
-    before = generate(finished.generator(), z, labels, finished.conditional)
-    after = generate(packed.generator(), z, labels, finished.conditional)
+    inputs = sheet_inputs(finished.config)
+    before = generate(finished.generator(), *inputs)
+    after = generate(packed.generator(), *inputs)
     assert float((before - after).abs().max()) * 127.5 <= 1
     assert not torch.equal(before, after)  # half precision was really used
     sizes = [(r.folder / "generator.safetensors").stat().st_size for r in (finished, packed)]
@@ -236,7 +236,7 @@ def test_a_recorded_run_is_its_recipe_to_the_end(name):
 def test_recorded_weights_draw_the_recorded_sheet(name):
     """One grey level for half precision, one for another processor's rounding."""
     run = runs.find_run(name)
-    images = generate(run.generator(), *fixed_z(run.config), run.conditional)
+    images = generate(run.generator(), *sheet_inputs(run.config))
     apart = grey_levels_apart(to_sheet(images), run.sheet(run.epochs_done))
     assert apart.max() <= 2 and apart.mean() < 0.1
 

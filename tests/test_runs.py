@@ -18,11 +18,13 @@ from safetensors.torch import load_file, save_file
 
 from ganlib import data, runs
 from ganlib.data import DigitImages
+from ganlib.families import MODELS, build, family
 from ganlib.files import PARTIAL, digest, own_files
 from ganlib.manifest import FORMAT
 from ganlib.runs import RunError, read_run, train_run
-from ganlib.sampling import fixed_z, generate, to_sheet
-from ganlib.training import LOGGED, TrainingDiverged
+from ganlib.sampling import generate, sheet_inputs, to_sheet
+from ganlib.steps import LOGGED
+from ganlib.training import TrainingDiverged
 
 both_models = pytest.mark.parametrize("model", ["gan", "cgan"])
 
@@ -104,7 +106,7 @@ def test_every_iteration_is_in_the_losses(finished):
 
 
 def test_the_sheet_is_what_the_saved_generator_draws(finished):
-    images = generate(finished.generator(), *fixed_z(finished.config), finished.conditional)
+    images = generate(finished.generator(), *sheet_inputs(finished.config))
     assert np.array_equal(finished.sheet(2), to_sheet(images))
     assert finished.samples(2).shape == (100, 1, 8, 8)
     torch.testing.assert_close(finished.samples(2), images, rtol=0, atol=0.5 / 127.5 + 1e-6)
@@ -142,12 +144,12 @@ def test_looking_on_does_not_change_the_run(tmp_path, digits, finished):
     assert same_tensors(mine, load_file(finished.folder / "generator.safetensors"))
 
 
-def test_networks_for_a_configuration_follow_its_seed_alone():
+def test_the_networks_of_a_configuration_follow_its_seed_alone():
     before = torch.get_rng_state()
-    one = runs.networks_for(tiny_config(seed=1))
+    one = build(tiny_config(seed=1)).values()
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(3)
-    again, other = runs.networks_for(tiny_config(seed=1)), runs.networks_for(tiny_config(seed=2))
+    again, other = (build(tiny_config(seed=seed)).values() for seed in (1, 2))
     for mine, same, different in zip(one, again, other):
         assert same_tensors(mine.state_dict(), same.state_dict())
         assert not same_tensors(mine.state_dict(), different.state_dict())
@@ -184,7 +186,7 @@ def test_a_run_with_every_extra_resumes_bit_for_bit_and_keeps_the_average(tmp_pa
         assert torch.equal(value, checkpoint[f"average.{name}"])
     assert any(not torch.equal(value, checkpoint[f"generator.{n}"]) for n, value in kept.items())
     run = read_run(tmp_path / "whole")
-    drawn = generate(run.generator(), *fixed_z(config), run.conditional)
+    drawn = generate(run.generator(), *sheet_inputs(config))
     assert np.array_equal(run.sheet(2), to_sheet(drawn))
 
 
@@ -346,15 +348,15 @@ def test_a_parameter_without_a_gradient_does_not_keep_a_run_from_going_on(
     monkeypatch, tmp_path, digits
 ):
     """An idle head: nothing in G's loss hears of it, so Adam has no state for it."""
-    own = runs.networks_for
+    own = family("gan")
 
     def with_idle_heads(config):
-        networks = own(config)
-        for network in networks:
+        networks = own.networks(config)
+        for network in networks.values():
             network.idle = torch.nn.Linear(3, 2)
         return networks
 
-    monkeypatch.setattr(runs, "networks_for", with_idle_heads)
+    monkeypatch.setitem(MODELS, "gan", own._replace(networks=with_idle_heads))
     config = tiny_config(n_epochs=2)
     torch.manual_seed(0)
     next(train_run(tmp_path / "stopped", config, digits))

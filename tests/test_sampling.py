@@ -5,12 +5,13 @@ import io
 import numpy as np
 import pytest
 import torch
-from conftest import copies, same_tensors, tiny_config
+from conftest import copies, networks_of, same_tensors, tiny_config
 from PIL import Image
 
-from ganlib import networks, sampling
+from ganlib import sampling
 from ganlib.data import scale, unscale
-from ganlib.sampling import fixed_z, from_sheet, generate, interpolate, png, to_sheet
+from ganlib.families import build
+from ganlib.sampling import from_sheet, generate, interpolate, png, sheet_inputs, to_sheet
 
 
 @pytest.fixture
@@ -48,51 +49,50 @@ def test_png_keeps_every_grey(pictures):
     assert np.array_equal(np.array(Image.open(io.BytesIO(png(sheet)))), sheet)
 
 
-def test_fixed_z_of_a_gan_is_a_hundred_different_z():
-    z, labels = fixed_z(tiny_config("gan", latent_dim=5))
-    assert z.shape == (100, 5) and labels.shape == (100,)
-    assert len(z.unique(dim=0)) == 100
+def test_the_sheet_of_a_gan_is_a_hundred_different_z():
+    (z,) = sheet_inputs(tiny_config("gan", latent_dim=5))
+    assert z.shape == (100, 5) and len(z.unique(dim=0)) == 100
 
 
-def test_fixed_z_of_a_cgan_shows_one_z_a_row_as_every_digit():
-    z, labels = fixed_z(tiny_config("cgan", latent_dim=5))
+def test_the_sheet_of_a_cgan_shows_one_z_a_row_as_every_digit():
+    z, labels = sheet_inputs(tiny_config("cgan", latent_dim=5))
     assert len(z.unique(dim=0)) == 10
     for row in range(10):
         assert len(z[10 * row : 10 * row + 10].unique(dim=0)) == 1
         assert labels[10 * row : 10 * row + 10].tolist() == list(range(10))
 
 
-def test_fixed_z_depends_on_the_seed_alone():
+def test_a_sheet_depends_on_the_seed_alone():
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    one = fixed_z(tiny_config(seed=1, n_epochs=3))[0]
+    one = sheet_inputs(tiny_config(seed=1, n_epochs=3))[0]
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
-    assert torch.equal(fixed_z(tiny_config(seed=1, n_epochs=7, lr=0.1))[0], one)
-    assert not torch.equal(fixed_z(tiny_config(seed=2))[0], one)
+    assert torch.equal(sheet_inputs(tiny_config(seed=1, n_epochs=7, lr=0.1))[0], one)
+    assert not torch.equal(sheet_inputs(tiny_config(seed=2))[0], one)
 
 
 @pytest.mark.parametrize("model", ["gan", "cgan"])
 @pytest.mark.parametrize("training", [True, False])
 def test_generating_changes_nothing_in_the_generator(model, training):
     config = tiny_config(model)
-    generator = networks.build(model, config.latent_dim, config.img_size)[0].train(training)
+    generator = build(config)["generator"].train(training)
     before = copies(generator)
-    z, labels = fixed_z(config)
-    images = generate(generator, z, labels, model == "cgan")
+    inputs = sheet_inputs(config)
+    images = generate(generator, *inputs)
     assert images.shape == (100, 1, 8, 8) and not images.requires_grad
     assert generator.training is training
     assert same_tensors(generator.state_dict(), before)  # batch statistics too
-    assert torch.equal(generate(generator, z, labels, model == "cgan"), images)
+    assert torch.equal(generate(generator, *inputs), images)
 
 
 def test_each_image_depends_on_its_own_z_alone():
     """In evaluation mode: the same z alone or among others gives the same digit."""
     config = tiny_config("cgan")
-    generator, _ = networks.build("cgan", config.latent_dim, config.img_size)
-    z, labels = fixed_z(config)
-    together = generate(generator, z, labels, True)
-    torch.testing.assert_close(together[37:38], generate(generator, z[37:38], labels[37:38], True))
+    generator = build(config)["generator"]
+    z, labels = sheet_inputs(config)
+    together = generate(generator, z, labels)
+    torch.testing.assert_close(together[37:38], generate(generator, z[37:38], labels[37:38]))
 
 
 def test_a_walk_starts_and_ends_at_the_given_z_and_stays_on_the_sphere():
@@ -118,13 +118,13 @@ def test_a_walk_between_parallel_z_is_finite():
 
 @pytest.mark.parametrize("model", ["cgan", "cbn-cgan", "c-dcgan", "cbn-dcgan"])
 def test_a_walk_between_digits_starts_and_ends_at_them(model):
-    generator, _ = networks.build(model)
+    generator, _ = networks_of(model)
     with torch.no_grad():  # as after some training: no class is like another
         for table in generator.parameters():
             table.add_(0.05 * torch.randn_like(table))
     z = torch.randn(100, generator=torch.Generator().manual_seed(0))
     walk = sampling.between_digits(generator, z, 3, 8, steps=5)
-    ends = generate(generator, z.expand(2, -1), torch.tensor([3, 8]), True)
+    ends = generate(generator, z.expand(2, -1), torch.tensor([3, 8]))
     torch.testing.assert_close(walk[[0, -1]], ends, atol=1e-4, rtol=0)
     assert walk.shape == (5, 1, 32, 32)
     assert not torch.isclose(walk[2], ends[0]).all() and not torch.isclose(walk[2], ends[1]).all()

@@ -2,33 +2,25 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from conftest import copies, same_tensors, tiny_config
 from torch import nn
 
-from ganlib import networks, training
+from ganlib import networks, steps, training
 from ganlib.configuration import TrainingConfig, choose_device, config_fields
 from ganlib.data import batches
 from ganlib.losses import LOSSES
-from ganlib.networks import (
+from ganlib.models.mlp import (
     ConditionalDiscriminator,
     ConditionalGenerator,
     Discriminator,
     Generator,
-    build,
-    family,
 )
-from ganlib.training import (
-    LOGGED,
-    TrainingDiverged,
-    discriminator_step,
-    epoch_seed,
-    generator_step,
-    start,
-    train,
-)
+from ganlib.steps import LOGGED, discriminator_step, generator_step
+from ganlib.training import TrainingDiverged, epoch_seed, start, train
 
 both_models = pytest.mark.parametrize("model", ["gan", "cgan"])
 matmul = getattr(torch.backends.mkldnn, "matmul", None)
@@ -52,7 +44,14 @@ def small_networks(model: str, seed: int = 0) -> tuple[nn.Module, nn.Module]:
 
 
 def small_players(model: str, config: TrainingConfig) -> training.Players:
-    return start(*small_networks(model), config, conditional=family(model).conditional)
+    names = "generator", "discriminator"
+    config = replace(config, model=model)
+    return start(config, dict(zip(names, small_networks(model))))
+
+
+def adam(players: training.Players, whose: str) -> torch.optim.Adam:
+    """The optimiser of the player "g" or "d"."""
+    return players.optimizers[f"{whose}_optimizer"]
 
 
 def small_images(n: int = 21) -> tuple[torch.Tensor, torch.Tensor]:
@@ -188,8 +187,8 @@ def test_start_gives_each_player_its_adam_of_table_1():
     config = small_config(lr=0.01, b1=0.3, b2=0.9)
     players = small_players("gan", config)
     pairs = [
-        (players.generator, players.g_optimizer),
-        (players.discriminator, players.d_optimizer),
+        (players.generator, adam(players, "g")),
+        (players.discriminator, adam(players, "d")),
     ]
     for network, optimizer in pairs:
         (group,) = optimizer.param_groups
@@ -203,8 +202,8 @@ def test_start_gives_each_player_its_adam_of_table_1():
 
 def test_two_timescales_give_d_a_learning_rate_of_its_own():
     players = small_players("gan", small_config(lr=0.01, d_lr=0.04))
-    assert [group["lr"] for group in players.g_optimizer.param_groups] == [0.01]
-    assert [group["lr"] for group in players.d_optimizer.param_groups] == [0.04]
+    assert [group["lr"] for group in adam(players, "g").param_groups] == [0.01]
+    assert [group["lr"] for group in adam(players, "d").param_groups] == [0.04]
 
 
 # --- One step of each player ---------------------------------------------------------------------
@@ -247,7 +246,12 @@ def test_a_generator_step_moves_g_and_leaves_d_bit_identical(model, loss):
     z, _, labels = one_batch(model)
     before_g, before_d = copies(players.generator), copies(players.discriminator)
     fake, g_loss = generator_step(
-        players.generator, players.discriminator, players.g_optimizer, LOSSES[loss], z, labels
+        players.generator,
+        players.discriminator,
+        adam(players, "g"),
+        LOSSES[loss],
+        z,
+        labels,
     )
     assert same_tensors(players.discriminator.state_dict(), before_d)
     after = players.generator.state_dict()
@@ -261,10 +265,22 @@ def test_a_generator_step_moves_g_and_leaves_d_bit_identical(model, loss):
 def test_a_generator_step_computes_no_gradient_of_d(model):
     players = small_players(model, small_config())
     z, real, labels = one_batch(model)
-    arguments = players.generator, players.discriminator, players.g_optimizer, LOSSES["bce"], z
+    arguments = (
+        players.generator,
+        players.discriminator,
+        adam(players, "g"),
+        LOSSES["bce"],
+        z,
+    )
     generator_step(*arguments, labels)
     assert all(p.grad is None for p in players.discriminator.parameters())
-    d_step = players.discriminator, players.d_optimizer, LOSSES["bce"], real, real.flip(0)
+    d_step = (
+        players.discriminator,
+        adam(players, "d"),
+        LOSSES["bce"],
+        real,
+        real.flip(0),
+    )
     discriminator_step(*d_step, labels, labels)
     before = [p.grad.clone() for p in players.discriminator.parameters()]
     generator_step(*arguments, labels)
@@ -279,7 +295,13 @@ def test_a_discriminator_step_moves_d_and_leaves_g_bit_identical(model, loss):
     fake = players.generator(z, *labels).detach()
     before_g, before_d = copies(players.generator), copies(players.discriminator)
     real_loss, fake_loss, scores = discriminator_step(
-        players.discriminator, players.d_optimizer, LOSSES[loss], real, fake, labels, labels
+        players.discriminator,
+        adam(players, "d"),
+        LOSSES[loss],
+        real,
+        fake,
+        labels,
+        labels,
     )
     assert same_tensors(players.generator.state_dict(), before_g)  # parameters and buffers
     assert all(p.grad is None for p in players.generator.parameters())
@@ -298,7 +320,7 @@ def test_a_discriminator_step_reports_the_losses_of_the_scores_it_saw():
     fake = players.generator(z).detach()
     expected = players.discriminator(real).detach(), players.discriminator(fake).detach()
     real_loss, fake_loss, scores = discriminator_step(
-        players.discriminator, players.d_optimizer, LOSSES["bce"], real, fake
+        players.discriminator, adam(players, "d"), LOSSES["bce"], real, fake
     )
     torch.testing.assert_close(scores, torch.cat(expected))
     torch.testing.assert_close(real_loss, LOSSES["bce"].real(expected[0]))
@@ -315,7 +337,7 @@ def test_a_discriminator_step_follows_the_gradient_of_the_mean_of_both_halves():
         LOSSES["bce"].fake(players.discriminator(fake)),
     )
     expected = torch.autograd.grad((halves[0] + halves[1]) / 2, weights)
-    discriminator_step(players.discriminator, players.d_optimizer, LOSSES["bce"], real, fake)
+    discriminator_step(players.discriminator, adam(players, "d"), LOSSES["bce"], real, fake)
     for weight, gradient in zip(weights, expected):
         torch.testing.assert_close(weight.grad, gradient)
 
@@ -371,8 +393,8 @@ def test_the_log_says_what_the_steps_said(monkeypatch):
         said["d"].append(discriminator_step(*arguments))
         return said["d"][-1]
 
-    monkeypatch.setattr(training, "generator_step", g_step)
-    monkeypatch.setattr(training, "discriminator_step", d_step)
+    monkeypatch.setattr(steps, "generator_step", g_step)
+    monkeypatch.setattr(steps, "discriminator_step", d_step)
     _, epochs = play("gan", small_config(n_epochs=1))
     for row, (_, g_loss), (real, fake, scores) in zip(epochs[0].losses, said["g"], said["d"]):
         half = len(scores) // 2
@@ -400,8 +422,8 @@ def test_each_iteration_trains_g_once_and_d_once_on_each_of_its_batches(
             discriminator, optimizer, loss, real, fake, real_labels, fake_labels
         )
 
-    monkeypatch.setattr(training, "generator_step", g_step)
-    monkeypatch.setattr(training, "discriminator_step", d_step)
+    monkeypatch.setattr(steps, "generator_step", g_step)
+    monkeypatch.setattr(steps, "discriminator_step", d_step)
     play(model, small_config(n_epochs=1, d_steps=d_steps), n=29)  # batches of 8, 8, 8 and 5
     n_batches, kinds = 4, "".join(call[0] for call in calls)
     whole, rest = divmod(n_batches, d_steps)
@@ -519,7 +541,7 @@ def test_epochs_see_the_images_in_different_orders(monkeypatch):
         return orders[-1].split(size)
 
     monkeypatch.setattr("ganlib.data.batches", spy)
-    monkeypatch.setattr(training, "batches", spy, raising=False)
+    monkeypatch.setattr(steps, "batches", spy, raising=False)
     play("gan", small_config(), n=60)
     assert len(orders) == 3
     assert not any(torch.equal(a, b) for a, b in itertools.combinations(orders, 2))
@@ -605,7 +627,7 @@ def test_no_epoch_is_kept_that_ended_in_a_weight_without_number(where, ema):
             tensors = {
                 "weight": players.discriminator.layers[0].bias,
                 "statistics": players.artist.layers[3].running_var,
-                "moment": players.g_optimizer.state[players.generator.layers[0].bias]["exp_avg"],
+                "moment": adam(players, "g").state[players.generator.layers[0].bias]["exp_avg"],
             }
             with torch.no_grad():
                 tensors[where].fill_(math.nan)
@@ -635,7 +657,7 @@ def test_the_iterations_of_an_interrupted_epoch_do_not_count(digits):
             raise KeyboardInterrupt
 
     config = tiny_config(n_epochs=2)
-    players = start(*build("gan", 8, 8), config, conditional=False)
+    players = start(config)
     with pytest.raises(KeyboardInterrupt):
         list(train(players, digits.images, digits.labels, config, stop))
     assert (players.epoch, players.iteration) == (1, 3)

@@ -56,11 +56,9 @@ def test_the_live_view_draws_what_the_run_keeps(monkeypatch, digits, ema):
     config, seen = tiny_config(ema=ema), []
     monkeypatch.setattr(widgets, "display", lambda **_: SimpleNamespace(update=lambda _: None))
     monkeypatch.setattr(widgets, "live_training", lambda images, *_: seen.append(images))
-    players = training.start(*runs.networks_for(config), config, conditional=False)
+    players = training.start(config)
     widgets.watch_training(players, digits, config)
-    z, labels = sampling.fixed_z(config)
-    drawn = [
-        sampling.generate(one, z, labels, False) for one in (players.artist, players.generator)
-    ]
+    inputs = sampling.sheet_inputs(config)
+    drawn = [sampling.generate(one, *inputs) for one in (players.artist, players.generator)]
     assert len(seen) == 2 and torch.equal(seen[-1], drawn[0])
     assert torch.equal(*drawn) == (ema == 0)

@@ -2,8 +2,7 @@
 
 Both know images only through small kernels that slide over them, so an edge learned in one corner
 is known in every other, for a fraction of a fully connected layer's weights. Of DCGAN (Radford et
-al. 2016) they have neither the batch normalisation in D nor the ReLU in G. :mod:`ganlib.networks`
-pairs them into families.
+al. 2016) they have neither the batch normalisation in D nor the ReLU in G.
 """
 
 import torch
@@ -12,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ganlib.errors import Refused
-
-LEAK = 0.2  # slope of LeakyReLU below zero
+from ganlib.models.mlp import LEAK
 
 
 class UpConv2d(nn.Conv2d):

@@ -1,0 +1,153 @@
+"""The models: which networks each has, what one iteration does with them, and what it is given.
+
+A new model is a file in :mod:`ganlib.models`, with its networks and its step if it needs one, and a
+line in MODELS.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from ganlib.configuration import TrainingConfig, require
+from ganlib.models.convolutional import ConvolutionalDiscriminator, convolutional_layers
+from ganlib.models.mlp import (
+    ConditionalDiscriminator,
+    ConditionalGenerator,
+    Discriminator,
+    Generator,
+)
+from ganlib.models.normalisation import CBNGenerator
+from ganlib.steps import LOGGED, adversarial, each_image_once, noise, noise_and_label
+
+
+class Family(NamedTuple):
+    """All that tells one model's training from another's; see ganlib.steps for each form."""
+
+    title: str
+    networks: Callable[[TrainingConfig], dict[str, nn.Module]]  # "generator" is one of them
+    conditional: bool = False  # G can be asked for a class
+    loss: str = "bce"  # the one that its paper trains it with
+    step: Callable = adversarial
+    logged: tuple[str, ...] = LOGGED  # what the step returns, by name
+    inputs: Callable = noise
+    batches: Callable = each_image_once
+    # Each optimiser and the networks that it trains.
+    trains: dict[str, tuple[str, ...]] = {
+        "g_optimizer": ("generator",),
+        "d_optimizer": ("discriminator",),
+    }
+
+
+def gan(title: str, generator: Callable, discriminator: Callable, **other) -> Family:
+    """A pair of networks that know no label."""
+
+    def networks(config: TrainingConfig) -> dict[str, nn.Module]:
+        size = config.img_size, config.channels
+        return {
+            "generator": generator(config.latent_dim, *size, bn_eps=config.bn_eps),
+            "discriminator": discriminator(*size),
+        }
+
+    return Family(title, networks, **other)
+
+
+def cgan(title: str, generator: Callable, discriminator: Callable, **other) -> Family:
+    """A pair of networks that are both told the label."""
+
+    def networks(config: TrainingConfig) -> dict[str, nn.Module]:
+        told = {"n_classes": config.n_classes}
+        return gan(title, partial(generator, **told), partial(discriminator, **told)).networks(
+            config
+        )
+
+    return Family(title, networks, conditional=True, inputs=noise_and_label, **other)
+
+
+# What makes a generator convolutional: its layers, and how many maps each of them has.
+CONVOLUTIONAL = {"make_layers": convolutional_layers, "widths": (128, 64, 32)}
+ConvolutionalGenerator = partial(ConditionalGenerator, **CONVOLUTIONAL)
+ConvolutionalCBNGenerator = partial(CBNGenerator, **CONVOLUTIONAL)
+ProjectionDiscriminator = partial(ConvolutionalDiscriminator, projection=True)
+
+MODELS = {
+    "gan": gan("GAN", Generator, Discriminator),
+    "cgan": cgan("CGAN", ConditionalGenerator, ConditionalDiscriminator, loss="mse"),
+    # The two discriminators swapped, to see what they owe to their size and dropout.
+    "gan-large-d": gan(
+        "GAN with the CGAN's discriminator",
+        Generator,
+        partial(Discriminator, widths=(512, 512, 512), dropout=0.4),
+    ),
+    "cgan-small-d": cgan(
+        "CGAN with the GAN's discriminator",
+        ConditionalGenerator,
+        partial(ConditionalDiscriminator, widths=(512, 256), dropout=0.0),
+        loss="mse",
+    ),
+    # What section 4.2 proposes, apart and together: the label in the input or in the
+    # normalisation, fully connected layers or convolutions. It names no loss; DCGAN's is Eq. 3-6,
+    # whose gradient for G does not fade where D is sure.
+    "cbn-cgan": cgan("CBN-CGAN", CBNGenerator, ConditionalDiscriminator),
+    "c-dcgan": cgan("C-DCGAN", ConvolutionalGenerator, ConvolutionalDiscriminator),
+    "cbn-dcgan": cgan("CBN-DCGAN", ConvolutionalCBNGenerator, ConvolutionalDiscriminator),
+    # The C-DCGAN with weights that start as PyTorch's own: does its generator hear the noise then?
+    "c-dcgan-larger-start": cgan(
+        "C-DCGAN with a larger start",
+        partial(
+            ConvolutionalGenerator, make_layers=partial(convolutional_layers, dcgan_start=False)
+        ),
+        partial(ConvolutionalDiscriminator, dcgan_start=False),
+    ),
+    # The C-DCGAN and the CBN-DCGAN with another way for the label into D.
+    "c-dcgan-projection": cgan(
+        "C-DCGAN with projection", ConvolutionalGenerator, ProjectionDiscriminator
+    ),
+    "cbn-dcgan-projection": cgan(
+        "CBN-DCGAN with projection", ConvolutionalCBNGenerator, ProjectionDiscriminator
+    ),
+    # The same, with another rein on D: spectral normalisation, and no dropout.
+    "cbn-dcgan-spectral": cgan(
+        "CBN-DCGAN with spectral norm",
+        ConvolutionalCBNGenerator,
+        partial(ProjectionDiscriminator, spectral=True, dropout=0.0),
+    ),
+}
+
+
+def family(model: str) -> Family:
+    """The family called ``model``. Raises Refused, naming the known ones, for any other."""
+    require("model", model in list(MODELS), f"one of {', '.join(MODELS)}", model)
+    return MODELS[model]
+
+
+def build(config: TrainingConfig) -> dict[str, nn.Module]:
+    """The configured model's networks by name, initialised from the configured seed, on the CPU.
+
+    PyTorch's global random state is left as it was.
+    """
+    kind = family(config.model)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(config.seed)  # and no GPU's, whose state stays
+        return kind.networks(config)
+
+
+@contextmanager
+def evaluating(*networks: nn.Module) -> Iterator[None]:
+    """The networks in evaluation mode meanwhile; afterwards each part in the mode it had."""
+    modes = [(part, part.training) for network in networks for part in network.modules()]
+    try:
+        for network in networks:
+            network.eval()
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def n_parameters(network: nn.Module) -> int:
+    """How many numbers the network learns."""
+    return sum(p.numel() for p in network.parameters())

@@ -1,0 +1,155 @@
+"""What one iteration does: a short function for each player, and the step that joins the two.
+
+A family of models (:mod:`ganlib.families`) names its step, what its generator is called with, and
+what it learns from in one iteration; :mod:`ganlib.training` repeats that, knowing none of it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ganlib.configuration import TrainingConfig
+from ganlib.data import batches
+from ganlib.losses import LOSSES, Loss, discriminator_loss, probability
+
+
+class Batch(NamedTuple):
+    """Images (N, C, H, W) in [-1, 1] and their classes (N,) int64, -1 where none is known."""
+
+    images: Tensor
+    labels: Tensor
+
+
+# --- One step of each player ---------------------------------------------------------------------
+
+
+def generator_step(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Loss,
+    z: Tensor,
+    labels: tuple[Tensor, ...] = (),
+) -> tuple[Tensor, Tensor]:
+    """Move G one step towards images that D takes for real. D's parameters do not change.
+
+    Nor do its buffers, but under spectral normalisation: there each pass in training mode, this
+    one too, improves the estimate of every weight's largest singular value a little.
+
+    ``z``: (N, latent_dim). ``labels``: ``()`` for a GAN, ``(labels,)`` for a CGAN. Returns the
+    images that G made, detached (N, C, H, W), and the loss, a detached scalar.
+    """
+    fake = generator(z, *labels)
+    g_loss = loss.generator(discriminator(fake, *labels))
+    optimizer.zero_grad()
+    # `inputs` stops at G's weights: the error flows through D, but D's own gradients are not made.
+    g_loss.backward(inputs=list(generator.parameters()))
+    optimizer.step()
+    return fake.detach(), g_loss.detach()
+
+
+def discriminator_step(
+    discriminator: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Loss,
+    real: Tensor,
+    fake: Tensor,
+    real_labels: tuple[Tensor, ...] = (),
+    fake_labels: tuple[Tensor, ...] = (),
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Move D one step towards telling ``real`` from ``fake``. G does not change.
+
+    ``real`` and ``fake``: (N, C, H, W); ``fake`` is detached, so no gradient reaches G. Both go
+    through D in one pass: D has no batch normalisation, so images in a batch do not mix. Returns
+    the real loss, the fake loss (scalars) and all scores (2N, 1), real first, detached.
+    """
+    labels = tuple(torch.cat(pair) for pair in zip(real_labels, fake_labels))
+    scores = discriminator(torch.cat([real, fake]), *labels)
+    real_scores, fake_scores = scores.split([len(real), len(fake)])
+    real_loss, fake_loss = loss.real(real_scores), loss.fake(fake_scores)
+    optimizer.zero_grad()
+    discriminator_loss(real_loss, fake_loss).backward()
+    optimizer.step()
+    return real_loss.detach(), fake_loss.detach(), scores.detach()
+
+
+# --- The step that joins them --------------------------------------------------------------------
+
+# What `adversarial` returns, in this order.
+LOGGED = ("g_loss", "d_loss", "d_real_loss", "d_fake_loss", "d_real", "d_fake")
+
+
+def adversarial(
+    players, shown: list[Batch], inputs: Callable[[int], tuple], config: TrainingConfig
+) -> tuple[Tensor, ...]:
+    """G once, then D once on each of the batches ``shown``; a scalar for each of LOGGED.
+
+    ``inputs(n)``: what G is called with to make n images: noise, and for a CGAN labels, which D
+    hears too. Each batch has as many fakes as real images; the first fakes are those that G learned
+    from. After several D steps, the last is logged: it is the state that G meets next.
+    """
+    loss, generator, discriminator = LOSSES[config.loss], players.generator, players.discriminator
+    for number, (images, labels) in enumerate(shown):
+        z, *wanted = inputs(len(images))
+        wanted = tuple(wanted)
+        if number == 0:
+            g_optimizer = players.optimizers["g_optimizer"]
+            fake, g_loss = generator_step(generator, discriminator, g_optimizer, loss, z, wanted)
+        else:
+            with torch.no_grad():
+                fake = generator(z, *wanted)
+        real_loss, fake_loss, scores = discriminator_step(
+            discriminator,
+            players.optimizers["d_optimizer"],
+            loss,
+            images,
+            fake,
+            (labels,) if wanted else (),
+            wanted,
+        )
+    d_real, d_fake = probability(scores).view(2, -1).mean(dim=1)
+    return g_loss, discriminator_loss(real_loss, fake_loss), real_loss, fake_loss, d_real, d_fake
+
+
+# --- What a step is given ------------------------------------------------------------------------
+
+
+def noise(
+    config: TrainingConfig,
+    n: int,
+    rng: torch.Generator,
+    data: Batch | None = None,
+    asked: Tensor | None = None,
+) -> tuple[Tensor, ...]:
+    """A GAN's inputs: ``n`` points z, standard normal (n, latent_dim), on the device of ``rng``.
+
+    All inputs of generators are made by functions of this form. ``data``: the training images,
+    for a generator that is given one. ``asked``: classes (n,) to draw, else random ones.
+    """
+    return (torch.randn(n, config.latent_dim, generator=rng, device=rng.device),)
+
+
+def noise_and_label(
+    config: TrainingConfig,
+    n: int,
+    rng: torch.Generator,
+    data: Batch | None = None,
+    asked: Tensor | None = None,
+) -> tuple[Tensor, ...]:
+    """A CGAN's inputs: z, see `noise`, and classes (n,) int64."""
+    (z,) = noise(config, n, rng)
+    if asked is None:
+        asked = torch.randint(config.n_classes, (n,), generator=rng, device=rng.device)
+    return z, asked
+
+
+def each_image_once(
+    data: Batch, config: TrainingConfig, rng: torch.Generator
+) -> Iterator[list[Batch]]:
+    """One epoch: every image once, in random order, ``config.d_steps`` batches an iteration."""
+    order = list(batches(len(data.images), config.batch_size, rng))
+    for first in range(0, len(order), config.d_steps):
+        together = order[first : first + config.d_steps]
+        yield [Batch(data.images[index], data.labels[index]) for index in together]
