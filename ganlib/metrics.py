@@ -98,7 +98,8 @@ def frechet_at_shares(real: Tensor, fake: Tensor, real_read: Tensor, fake_read: 
     weights = weights / weights.sum()
     real, fake = _exact(real), _exact(fake)
     mean = weights @ fake
-    cov = torch.cov(fake.T, aweights=weights)
+    around = fake - mean
+    cov = (weights * around.T) @ around / (1 - weights.square().sum())
     return _frechet(real.mean(0), torch.cov(real.T), mean, cov)
 
 

@@ -244,6 +244,9 @@ def test_an_unknown_model_is_refused_with_the_known_ones():
     for call in (family, lambda model: build(TrainingConfig(model=model))):
         with pytest.raises(ValueError, match="model must be one of gan, cgan, .*, not 'dcgan'"):
             call("dcgan")
+        for other in ("", None, ["gan"]):
+            with pytest.raises(ValueError, match="model must be one of"):
+                call(other)
 
 
 # --- Conditional batch normalisation -------------------------------------------------------------

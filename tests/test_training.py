@@ -100,7 +100,6 @@ BAD_VALUES = {
     "channels": [0, 3, True, 1.0],
     "sample_interval": [0, -400, 0.5, 10**22],
     "n_classes": [1, 9, 11, 10.0],
-    "model": ["wgan", "", None, ["gan"]],
     "loss": ["wasserstein", "", "BCE"],
     "dataset": ["letters", "MNIST", None],
     "interval_samples": [1, "yes", None],
