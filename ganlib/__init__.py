@@ -1,7 +1,7 @@
 """GANs for handwritten digits: networks, losses, training, runs, figures.
 
-The rooms, from the ground up: :mod:`~ganlib.data`, :mod:`~ganlib.networks`,
-:mod:`~ganlib.losses`, then :mod:`~ganlib.training`, :mod:`~ganlib.runs`,
+The rooms, from the ground up: :mod:`~ganlib.data`, :mod:`~ganlib.losses`, :mod:`~ganlib.models`,
+:mod:`~ganlib.steps`, :mod:`~ganlib.families`, :mod:`~ganlib.training`, :mod:`~ganlib.runs`,
 :mod:`~ganlib.plotting` and :mod:`~ganlib.widgets`. Import the rooms you need; importing the
 package itself loads none of them.
 """
