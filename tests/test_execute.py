@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 
+import execute
 import nbformat
 import pytest
 import yaml
@@ -80,3 +81,15 @@ def test_a_chapter_that_fails_is_named(book):
     assert done.returncode == 1
     assert "Chapter 1 of 1: book/one.ipynb failed." in done.stderr
     assert "ZeroDivisionError" in done.stderr and "papermill/" not in done.stderr
+
+
+def test_what_is_printed_in_one_go_is_one_output():
+    """A busy kernel sends it in pieces, which would make two equal runs differ."""
+
+    def said(name, text):
+        return nbformat.v4.new_output("stream", name=name, text=text)
+
+    figure = nbformat.v4.new_output("display_data")
+    pieces = [said("stdout", "a\n"), said("stdout", "b\n"), figure, said("stdout", "c\n")]
+    whole = execute.whole_streams([*pieces, said("stderr", "d\n"), said("stderr", "e\n")])
+    assert [one.get("text") for one in whole] == ["a\nb\n", None, "c\n", "d\ne\n"]

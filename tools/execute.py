@@ -112,6 +112,19 @@ def with_palette(png: bytes) -> bytes:
     return min(png, buffer.getvalue(), key=len)
 
 
+def whole_streams(outputs: list) -> list:
+    """The outputs, with what was printed in one go in one piece, however busy the machine was."""
+    whole = []
+    for output in outputs:
+        before = whole[-1] if whole else output
+        if output is not before and "stream" == output.output_type == before.output_type:
+            if output.name == before.name:
+                before.text += output.text
+                continue
+        whole.append(output)
+    return whole
+
+
 def tidy(path: Path) -> None:
     """Remove from an executed notebook what differs between two equal runs, so diffs are small,
     and make its figures small."""
@@ -128,6 +141,8 @@ def tidy(path: Path) -> None:
             cell.metadata.pop(key, None)
         if not cell.metadata.get("tags", True):
             del cell.metadata["tags"]  # papermill gives every cell an empty list
+        if "outputs" in cell:
+            cell.outputs = whole_streams(cell.outputs)
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
                 png = base64.b64decode(output.data["image/png"])
