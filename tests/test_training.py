@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import copies, same_tensors, tiny_config
+from conftest import copies, networks_of, same_tensors, tiny_config
 from torch import nn
 
-from ganlib import networks, steps, training
+from ganlib import steps, training
 from ganlib.configuration import TrainingConfig, choose_device, config_fields
 from ganlib.data import batches
+from ganlib.families import MODELS, family
 from ganlib.losses import LOSSES
 from ganlib.models.mlp import (
     ConditionalDiscriminator,
@@ -215,14 +216,14 @@ def one_batch(model: str, n: int = 8):
     return z, torch.rand(n, 1, 4, 4, generator=rng) * 2 - 1, labels
 
 
-@pytest.mark.parametrize("model", networks.MODELS)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_step_of_one_player_leaves_the_other_bit_identical(model):
     """Of every model; but under spectral normalisation any pass moves D's running vectors."""
-    generator, discriminator = networks.build(model, latent_dim=4)
+    generator, discriminator = networks_of(model, latent_dim=4)
     optimizers = [torch.optim.Adam(net.parameters()) for net in (generator, discriminator)]
     rng = torch.Generator().manual_seed(1)
     z, real = torch.randn(8, 4, generator=rng), torch.rand(8, 1, 32, 32, generator=rng) * 2 - 1
-    labels = (torch.arange(8),) if networks.family(model).conditional else ()
+    labels = (torch.arange(8),) if family(model).conditional else ()
     before_d = copies(discriminator)
     step = generator, discriminator, optimizers[0], LOSSES["bce"], z, labels
     fake, _ = generator_step(*step)
