@@ -116,10 +116,10 @@ def test_looks_inside_leave_modes_and_weights_as_they_were(model):
 def test_drawing_leaves_modes_as_they_were_even_if_it_fails():
     generator, _ = mixed("cgan")
     before = modes(generator)
-    sampling.generate(generator, torch.zeros(2, 100), LABELS, conditional=True)
+    sampling.generate(generator, torch.zeros(2, 100), LABELS)
     assert modes(generator) == before
     with pytest.raises(RuntimeError):
-        sampling.generate(generator, torch.zeros(2, 7), LABELS, conditional=True)
+        sampling.generate(generator, torch.zeros(2, 7), LABELS)
     assert modes(generator) == before
 
 
