@@ -6,7 +6,7 @@ from copy import deepcopy
 
 import pytest
 
-from ganlib import analysis
+from ganlib import analysis, experiment
 from ganlib.analysis import COVERAGE, FALLEN, FRECHET, LEVEL, RANGE, UNEVEN, Estimate
 from ganlib.history import LOGGING_RULES
 from ganlib.runs import RunError
