@@ -75,10 +75,12 @@ def check_fit(images: Tensor, labels: Tensor) -> None:
     if labels.is_meta:
         return
     values = labels.double()
-    wrong = values[(values < 0) | (values > 9) | (values != values.floor())]
-    if len(wrong):
+    right = (values >= 0) & (values <= 9) & (values == values.floor())
+    if not right.all():
         found = f"the labels go from {values.min():g} to {values.max():g}"
-        raise Refused(f"{found}, where whole numbers from 0 to 9 are due, not {wrong[0]:g}")
+        raise Refused(
+            f"{found}, where whole numbers from 0 to 9 are due, not {values[~right][0]:g}"
+        )
 
 
 # --- Finding and reading -------------------------------------------------------------------------

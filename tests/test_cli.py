@@ -575,9 +575,7 @@ def test_ctrl_c_during_the_imports_is_one_line(module):
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "ganlib: stopped\n")
 
 
-@pytest.mark.parametrize(
-    "room, name", [(data, "load"), (runs, "start"), (training, "generator_step")]
-)
+@pytest.mark.parametrize("room, name", [(data, "load"), (runs, "start"), (steps, "generator_step")])
 def test_ctrl_c_before_the_first_epoch_is_done_leaves_nothing_to_resume(
     here, monkeypatch, capsys, room, name
 ):

@@ -115,8 +115,9 @@ def test_whatever_befalls_a_cell_the_others_go_on_and_equal_those_made_one_by_on
 
 def test_workers_that_cannot_even_start_end_every_cell(tmp_path, monkeypatch):
     """A broken interpreter in place of Python: loky starts its processes with sys.executable."""
-    from joblib.externals.loky.backend import spawn
+    from joblib.externals.loky.backend import resource_tracker, spawn
 
+    resource_tracker.ensure_running()  # by Python itself; it is the workers that cannot start
     monkeypatch.setattr(spawn, "get_executable", lambda: "/bin/false", raising=False)
     monkeypatch.setattr(sys, "executable", "/bin/false")
     cells, told = [small_cell(0), small_cell(1)], []
