@@ -13,7 +13,7 @@ from conftest import child_environment, refused
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from ganlib import cli, commands, data, losses, runs, sampling, steps, training
+from ganlib import cli, commands, data, losses, runs, sampling, steps
 from ganlib.cli import main
 from ganlib.configuration import TrainingConfig
 
