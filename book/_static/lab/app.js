@@ -201,7 +201,7 @@ export function open(root) {
     root.classList.toggle("lab-two", state.compare);
     sides[1].element.hidden = !state.compare;
     used().forEach((one, i) => {
-      one.head.textContent = state.compare ? `${"AB"[i]}: ${differences(i)}` : "";
+      one.head.textContent = state.compare ? `${"AB"[i]} · ${differences(i)}` : "";
       one.head.hidden = !state.compare;
       one.canvas.classList.toggle("lab-drawing", side.data === "drawn");
       if (side.data === "drawn") one.canvas.tabIndex = 0;
@@ -218,7 +218,7 @@ export function open(root) {
     const said = Object.entries(FIELDS).filter(([key]) => state.sides[0][key] !== state.sides[1][key])
       .map(([key, { title, options }]) => {
         const value = state.sides[i][key], name = title.split(":")[0];
-        return options ? `${name} ${options.find(([one]) => one === value)[1]}` : `${value ? "" : "no "}${name.toLowerCase().replace("g’s", "G’s")}`;
+        return options ? `${name}: ${options.find(([one]) => one === value)[1]}` : `${value ? "" : "no "}${name.toLowerCase().replace("g’s", "G’s")}`;
       });
     return said.join("; ") || "as the other";
   }
@@ -271,8 +271,7 @@ export function open(root) {
           if (!Number.isFinite(frame.g)) frame.g = side.frame.g;
         }
         side.frame = frame;
-        const { iteration, good, modes, d, g } = frame;
-        side.history.add({ iteration, good, modes, d, g });
+        frame.trail.forEach(side.history.add);
       });
       fresher = message;
     }
@@ -387,7 +386,7 @@ export function open(root) {
 
   const legend = make("p", { class: "lab-legend" },
     make("span", { class: "lab-key-real" }, "real"), make("span", { class: "lab-key-g" }, "generated"),
-    make("span", { class: "lab-key-d" }, "D takes it for real"), make("span", { class: "lab-key-arrow" }, "where the loss pulls G’s points"));
+    make("span", { class: "lab-key-d" }, "the more, the more real to D"), make("span", { class: "lab-key-arrow" }, "where the loss pulls G’s points"));
   root.classList.toggle("lab-small", small);
   root.replaceChildren(...(small ? [] : [presets]), make("div", { class: "lab-bench" },
     make("div", { class: "lab-stage" }, transport, make("div", { class: "lab-sides" }, ...sides.map(({ element }) => element)), legend,

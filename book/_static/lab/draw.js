@@ -4,6 +4,8 @@ import { REACH } from "./settings.js";
 
 const ORANGE = [255, 127, 14];  // --book-d
 const lattice = document.createElement("canvas");  // of the field, small, to be drawn large
+const stamp = document.createElement("canvas");  // a dot
+const LEAST = 0.3;  // the least difference of D's answers that the colour is stretched over
 
 // The colours of the page as it is now, light or dark.
 export function palette(element) {
@@ -25,14 +27,19 @@ function fitted(canvas) {
   return { context, width, height };
 }
 
-const dots = (context, points, place, radius) => {
-  context.beginPath();
+// Dots, each a copy of one small picture: a thousand arcs a frame would be slow.
+function dots(context, points, place, radius, colour) {
+  const half = Math.ceil(2 * radius) + 1;  // drawn twice as large as it lies there, for fine screens
+  stamp.width = stamp.height = 2 * half;
+  const ink = stamp.getContext("2d");
+  ink.fillStyle = colour;
+  ink.arc(half, half, 2 * radius, 0, 2 * Math.PI);
+  ink.fill();
   for (let i = 0; i < points.length; i += 2) {
     const [x, y] = place(points[i], points[i + 1]);
-    context.moveTo(x + radius, y);
-    context.arc(x, y, radius, 0, 2 * Math.PI);
+    context.drawImage(stamp, x - half / 2, y - half / 2, half, half);
   }
-};
+}
 
 // What a side shows: real points, the frame { points, arrows, field }, a cursor to draw with.
 export function plane(canvas, colours, real, frame, show, cursor) {
@@ -41,24 +48,24 @@ export function plane(canvas, colours, real, frame, show, cursor) {
   const scale = width / 420;
   if (frame?.field && show.field) {
     const side = Math.sqrt(frame.field.length), image = new ImageData(side, side);
-    frame.field.forEach((value, i) => image.data.set([...ORANGE, 205 * value * value], 4 * i));
+    let [low, high] = [Infinity, -Infinity];
+    for (const value of frame.field) [low, high] = [Math.min(low, value), Math.max(high, value)];
+    const span = Math.max(high - low, LEAST), from = (low + high - span) / 2;
+    frame.field.forEach((value, i) => {
+      for (let k = 0; k < 3; k++) image.data[4 * i + k] = ORANGE[k];
+      image.data[4 * i + 3] = 215 * ((value - from) / span) ** 1.5;
+    });
     lattice.width = lattice.height = side;
     lattice.getContext("2d").putImageData(image, 0, 0);
     context.imageSmoothingEnabled = true;
     context.imageSmoothingQuality = "high";
     context.drawImage(lattice, 0, 0, width, width);
   }
-  dots(context, real, place, Math.max(1.3, 1.7 * scale));
-  context.fillStyle = colours.real;
-  context.fill();
-  if (!frame) return;
-  if (show.arrows) arrows(context, colours, frame, place, width);
-  dots(context, frame.points.subarray(0, 1024), place, Math.max(1.5, 2.1 * scale));
-  context.fillStyle = colours.g;
-  context.fill();
-  context.lineWidth = 0.5;
-  context.strokeStyle = colours.paper;
-  context.stroke();
+  dots(context, real, place, Math.max(1.2, 1.6 * scale), colours.real);
+  if (frame) {
+    dots(context, frame.points, place, Math.max(1.3, 1.9 * scale), colours.g);
+    if (show.arrows) arrows(context, colours, frame, place, width);
+  }
   if (cursor) {
     const [x, y] = place(...cursor);
     context.beginPath();
@@ -72,13 +79,14 @@ export function plane(canvas, colours, real, frame, show, cursor) {
   }
 }
 
-// Where the loss pulls each point. The longest that fits is a sixth of the plane: half of it where the
-// pull is 1, less and less more beyond.
+// Where the loss pulls some of the points. An arrow is at most a fifth of the plane long, half of that
+// where the pull is FIRM, and ever less more beyond.
+const FIRM = 0.5;
 function arrows(context, colours, { points, arrows }, place, width) {
   context.beginPath();
   for (let i = 0; i < arrows.length; i += 2) {
     const pull = Math.hypot(arrows[i], arrows[i + 1]);
-    const length = (width / 6) * (pull / (1 + pull));
+    const length = (width / 5) * (pull / (FIRM + pull));
     if (!(length > 1.5)) continue;
     const [x, y] = place(points[i], points[i + 1]), a = arrows[i] / pull, b = -arrows[i + 1] / pull;
     const [tipX, tipY] = [x + a * length, y + b * length], head = Math.min(5, length / 2);
@@ -89,10 +97,8 @@ function arrows(context, colours, { points, arrows }, place, width) {
     context.lineTo(tipX - head * (a - 0.6 * b), tipY - head * (b + 0.6 * a));
   }
   context.lineWidth = 1.2;
-  context.strokeStyle = colours.g;
-  context.globalAlpha = 0.75;
+  context.strokeStyle = colours.ink;
   context.stroke();
-  context.globalAlpha = 1;
 }
 
 // --- Curves over the iterations ------------------------------------------------------------------

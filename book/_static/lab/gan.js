@@ -71,7 +71,7 @@ export function makeGan(settings, kernels = best()) {
   const gInputs = LATENT + kinds, dInputs = pack * (2 + kinds);
   const extra = settings.discrimination ? KINDS : 0;
   const G = player([
-    ...dense("1", gInputs, width), ...dense("2", width, width),
+    ...dense("1", gInputs, width), ...dense("2", width, width).slice(0, settings.norm ? 1 : 2),
     ...(settings.norm ? [["gain", 1, width, () => 1], ["shift", 1, width, () => 0]] : []),
     ...dense("3", width, 2),
   ], settings.rateG);
@@ -90,7 +90,8 @@ export function makeGan(settings, kernels = best()) {
   // In training with the batch's statistics; to look at, with the running ones.
   function generate(z, labels, p = G.parameters, stats = null) {
     let x = labels ? t.concat(z, labels) : z;
-    x = t.linear(t.leaky(t.linear(x, p["1.w"], p["1.b"]), SLOPE), p["2.w"], p["2.b"]);
+    x = t.leaky(t.linear(x, p["1.w"], p["1.b"]), SLOPE);
+    x = settings.norm ? t.matmul(x, p["2.w"]) : t.linear(x, p["2.w"], p["2.b"]);  // the shift is bias enough
     if (settings.norm) x = stats ? fixed(x, p, stats) : t.normalise(x, p.gain, p.shift, settings.norm, follow);
     return t.linear(t.leaky(x, SLOPE), p["3.w"], p["3.b"]);
   }
@@ -290,6 +291,10 @@ export function makeGan(settings, kernels = best()) {
     measure: (points) => measure(data, points),
     losses: last,
     get iteration() { return iteration; },
+    lossOf(points) {  // of the first BATCH of them, for checks
+      const x = t.from(BATCH, 2, points.subarray(0, 2 * BATCH));
+      return release(heap[t.mean(judge(x, oneHot(fixedBatch.asked.subarray(0, BATCH))), loss.generator).at]);
+    },
     // For checks: weights and statistics by name, to read and to write; gradients as plain arrays.
     weights: () => Object.fromEntries([["G", G], ["D", D]].flatMap(([who, { parameters }]) =>
       Object.entries(parameters).map(([name, p]) => [`${who}.${name}`, t.numbers(p)]))

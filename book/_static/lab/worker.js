@@ -2,8 +2,8 @@
 //
 // Gets { type: "start", version, sides, points }, { type: "go", speed } in iterations a second, 0 being
 // a stop, { type: "step", who, times }, { type: "points", points } and, for every frame that has been
-// drawn, { type: "drawn" }. Sends frames: { version, rate, sides: [{ iteration, points, arrows, field,
-// good, modes, d, g }] }, and { error }.
+// drawn, { type: "drawn" }. Sends frames: { version, rate, sides: [{ iteration, good, modes, d, g, trail,
+// points, arrows, field }] }, `trail` being how it stood on the way; and { error }.
 
 import { makeGan } from "./gan.js";
 import { REACH } from "./settings.js";
@@ -12,7 +12,7 @@ const SIDE = 40;  // of the field's lattice
 const SLICE = 20, FRAME = 30;  // ms: of training at a time; between frames
 const AHEAD = 2;  // frames sent and not yet drawn; then training waits
 
-let gans = [], sums = [], version = 0;
+let gans = [], sums = [], trails = [], version = 0;
 let speed = 0, due = 0, before = 0, waiting = 0, ticking = false;
 let rate = 0, counted = 0, since = 0, frames = 0, every = 1;
 
@@ -31,14 +31,22 @@ function train(gan, sum, who) {
 const once = (who) => gans.forEach((gan, i) => train(gan, sums[i], who));
 const mean = (values) => (values.length ? values.reduce((a, b) => a + b) / values.length : NaN);
 
+// How it stands: the losses are means since the last time.
+function note(gan, i, points) {
+  const entry = { iteration: gan.iteration, ...gan.measure(points), d: mean(sums[i].d), g: mean(sums[i].g) };
+  sums[i] = { d: [], g: [] };
+  trails[i].push(entry);
+  return entry;
+}
+
 function show() {
   const begun = performance.now(), fields = frames++ % every === 0;
   const sides = gans.map((gan, i) => {
-    const points = gan.sample(), sum = sums[i];
-    sums[i] = { d: [], g: [] };
+    const points = gan.sample(), latest = note(gan, i, points);
+    const trail = trails[i];
+    trails[i] = [];
     return {
-      iteration: gan.iteration, points, arrows: gan.pulls(points),
-      field: fields ? gan.field(SIDE, REACH, points) : null, ...gan.measure(points), d: mean(sum.d), g: mean(sum.g),
+      ...latest, trail, points, arrows: gan.pulls(points), field: fields ? gan.field(SIDE, REACH, points) : null,
     };
   });
   if (fields) every = speed ? Math.max(1, Math.round((performance.now() - begun) / 8)) : 1;
@@ -81,6 +89,7 @@ const does = {
     waiting = 0;
     gans = message.sides.map((settings) => makeGan({ ...settings, points: message.points }));
     sums = gans.map(() => ({ d: [], g: [] }));
+    trails = gans.map(() => []);
     frames = counted = rate = 0;
     since = performance.now();
     show();
@@ -92,7 +101,10 @@ const does = {
     frames = counted = rate = 0;
   },
   step({ who, times = 1 }) {
-    for (let i = 0; i < times; i++) once(who);
+    for (let i = 1; i <= times; i++) {
+      once(who);
+      if (i % 25 === 0 && i < times) gans.forEach((gan, k) => note(gan, k, gan.sample()));
+    }
     frames = 0;  // a look at everything
     show();
   },
