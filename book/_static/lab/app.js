@@ -2,7 +2,7 @@
 
 import { dataSet, draw, randomNumbers } from "./data.js";
 import { curves, makeHistory, palette, plane } from "./draw.js";
-import { cleared, closed, FIELDS, format, fresh, MOST_POINTS, parse, PRESETS, REACH, rounded, SPEEDS } from "./settings.js";
+import { cleared, closed, FIELDS, format, fresh, MOST_POINTS, parse, REACH, rounded, SPEEDS } from "./settings.js";
 
 const LINK = "#lab?";
 const LEAP = 500;  // iterations at a press, where nothing is to move
@@ -36,6 +36,12 @@ export function open(root) {
   let state = (small ? parse(root.dataset.settings ?? "") : fromLink()) ?? fresh();
   let playing = false, inView = true, editing = 0, version = 0, asked = 0, colours, cursor = null, drawings = 0;
   const show = { field: true, arrows: true };
+
+  // The page has the questions: terms with a link's settings, and what to ask.
+  const questions = [...root.querySelectorAll("dt")].map((term) => ({
+    title: term.textContent.trim(), link: term.querySelector("[data-lab]").dataset.lab,
+    ask: term.nextElementSibling.textContent.trim(),
+  }));
 
   const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   worker.onmessage = ({ data }) => (data.error ? fail(data.error) : receive(data));
@@ -87,12 +93,12 @@ export function open(root) {
       return [key, { value, name, box: make("div", { class: `lab-value lab-of-${key}` }, name, value) }];
     }));
     const share = make("canvas", { class: "lab-curve", role: "img" }), losses = make("canvas", { class: "lab-curve", role: "img" });
-    const shareName = make("figcaption", {}), lossesName = make("figcaption", {},
+    const shareName = make("p", { class: "lab-key" }), lossesName = make("p", { class: "lab-key" },
       make("span", { class: "lab-line-d" }, "D’s loss"), make("span", { class: "lab-line-g" }, "G’s loss"));
     const element = make("div", { class: "lab-side", role: "group", "aria-label": i ? "B" : "A" }, head,
       make("div", { class: "lab-frame" }, canvas, hint),
       make("dl", { class: "lab-values" }, ...Object.values(values).map(({ box }) => box)),
-      ...(small ? [] : [make("figure", {}, shareName, share), make("figure", {}, lossesName, losses)]));
+      ...(small ? [] : [shareName, share, lossesName, losses]));
     const side = { element, canvas, hint, head, values, share, shareName, losses, history: makeHistory(), frame: null, real: [] };
     drawable(side);
     return side;
@@ -136,26 +142,18 @@ export function open(root) {
   });
   const tabs = make("fieldset", { class: "lab-tabs" }, make("legend", {}, "The settings below are those of"),
     ...chips("side", [[0, "A, left"], [1, "B, right"]], (i) => { editing = i; sayState(); }));
-  const copy = button("Copy link", async () => {
-    try {
-      await navigator.clipboard.writeText(location.href);
-      status.textContent = "The link is copied: it opens the laboratory with these settings.";
-    } catch {
-      status.textContent = "The browser’s address bar holds the link to these settings.";
-    }
-  });
   const groups = (small ? SMALL : GROUPS).map(([title, keys], i) => make("fieldset", { class: "lab-group" },
     ...(title ? [make("legend", {}, title)] : []), ...keys.map(field), ...(small || i ? [] : [clear, seedField])));
   const settings = make("form", { class: "lab-settings", onsubmit: (event) => event.preventDefault() },
-    ...(small ? [] : [make("div", { class: "lab-compare" }, compare, tabs, copy)]), make("div", { class: "lab-groups" }, ...groups));
+    ...(small ? [] : [make("div", { class: "lab-compare" }, compare, tabs)]), make("div", { class: "lab-groups" }, ...groups));
 
   const ask = make("p", { class: "lab-ask", role: "status" });
   const presets = make("fieldset", { class: "lab-presets" }, make("legend", {}, "Begin with a question"),
-    ...chips("preset", PRESETS.map(({ title }, i) => [i, title]), choose), ask);
+    ...chips("preset", questions.map(({ title }, i) => [i, title]), choose), ask);
   function choose(i) {
     const { speed } = state;
-    state = parse(PRESETS[i].link);
-    if (!PRESETS[i].link.includes("speed")) state.speed = Math.max(speed, 3);
+    state = parse(questions[i].link);
+    if (!questions[i].link.includes("speed")) state.speed = Math.max(speed, 3);
     editing = state.compare ? 1 : 0;
     changed();
     if (!still.matches && !blank()) go(true);
@@ -191,9 +189,9 @@ export function open(root) {
     tabs.hidden = !state.compare;
     tabs.querySelectorAll("input").forEach((input, i) => { input.checked = i === editing; });
     const link = format(state), plain = ({ speed, ...rest }) => format({ ...rest, points: [], speed: SPEEDS.length - 1 });
-    const chosen = PRESETS.findIndex((preset) => plain(parse(preset.link)) === plain({ ...state, seed: 1 }));
+    const chosen = questions.findIndex((preset) => plain(parse(preset.link)) === plain({ ...state, seed: 1 }));
     presets.querySelectorAll("input").forEach((input, i) => { input.checked = i === chosen; });
-    const question = PRESETS[chosen]?.ask ?? "A setting of your own. What do you expect, before you press Play?";
+    const question = questions[chosen]?.ask ?? "A setting of your own. What do you expect, before you press Play?";
     if (ask.textContent !== question) ask.textContent = question;
     if (!small && (link || location.hash)) {
       history.replaceState(history.state, "", link ? LINK + link : location.pathname + location.search);

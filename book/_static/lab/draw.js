@@ -81,7 +81,7 @@ export function plane(canvas, colours, real, frame, show, cursor) {
 
 // Where the loss pulls some of the points. An arrow is at most a fifth of the plane long, half of that
 // where the pull is FIRM, and ever less more beyond.
-const FIRM = 0.5;
+const FIRM = 1;
 function arrows(context, colours, { points, arrows }, place, width) {
   context.beginPath();
   for (let i = 0; i < arrows.length; i += 2) {
@@ -96,9 +96,11 @@ function arrows(context, colours, { points, arrows }, place, width) {
     context.lineTo(tipX, tipY);
     context.lineTo(tipX - head * (a - 0.6 * b), tipY - head * (b + 0.6 * a));
   }
-  context.lineWidth = 1.2;
+  context.globalAlpha = 0.8;
+  context.lineWidth = 1;
   context.strokeStyle = colours.ink;
   context.stroke();
+  context.globalAlpha = 1;
 }
 
 // --- Curves over the iterations ------------------------------------------------------------------

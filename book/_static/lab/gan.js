@@ -108,12 +108,13 @@ export function makeGan(settings, kernels = best()) {
     return x;
   }
 
-  // Scores of packs: `pack` points in a row, then their labels.
+  // `pack` points in a row, then their labels; the scores of such packs.
+  function packed(x, labels) {
+    const rows = pack > 1 ? t.reshape(x, 2 * pack) : x;
+    return labels ? t.concat(rows, pack > 1 ? t.reshape(labels, kinds * pack) : labels) : rows;
+  }
   function judge(x, labels, others) {
-    const p = D.parameters;
-    let packs = pack > 1 ? t.reshape(x, 2 * pack) : x;
-    if (labels) packs = t.concat(packs, pack > 1 ? t.reshape(labels, kinds * pack) : labels);
-    const h = features(packs);
+    const p = D.parameters, h = features(packed(x, labels));
     if (!extra) return t.linear(h, p["3.w"], p["3.b"]);
     const near = t.closeness(t.matmul(h, p.near), SIZE, others);
     return t.linear(t.concat(h, near), p["3.w"], p["3.b"]);
@@ -245,45 +246,37 @@ export function makeGan(settings, kernels = best()) {
   }
 
   // What D says on a lattice of side * side points that reaches `reach` each way, top row first: 0 to
-  // 1. In packs and in batches it sees generated points beside each, and
-  // it is told the label of the mode nearest by.
+  // 1. Beside each point D sees generated ones, in packs the mean of a few such; it is told the label of
+  // the mode nearest by.
   function field(side, reach, points) {
     return t.quietly(() => {
-      const scores = new Float32Array(side * side), rows = 512;
-      for (let from = 0; from < side * side; from += rows) {
-        const n = Math.min(rows, side * side - from);
-        const lattice = t.tensor(n * pack, 2), labels = new Uint16Array(n * pack);
-        for (let i = 0; i < n; i++) {
-          const at = lattice.at + 2 * i * pack, column = (from + i) % side, row = Math.floor((from + i) / side);
-          heap[at] = ((2 * column + 1) / side - 1) * reach;
-          heap[at + 1] = (1 - (2 * row + 1) / side) * reach;
-          if (kinds) labels[i * pack] = nearest(data, heap[at], heap[at + 1])[0];
-          for (let k = 1; k < pack; k++) {
-            const other = (i * (pack - 1) + k) % SHOWN;
-            labels[i * pack + k] = fixedBatch.asked[other];
-            heap[at + 2 * k] = points[2 * other];
-            heap[at + 2 * k + 1] = points[2 * other + 1];
+      const scores = new Float64Array(side * side), n = side * side / 4, companies = pack > 1 ? 4 : 1;
+      for (let from = 0; from < side * side; from += n) {
+        for (let company = 0; company < companies; company++) {
+          const lattice = t.tensor(n * pack, 2), labels = new Uint16Array(n * pack);
+          for (let i = 0; i < n; i++) {
+            const at = lattice.at + 2 * i * pack, column = (from + i) % side, row = Math.floor((from + i) / side);
+            heap[at] = ((2 * column + 1) / side - 1) * reach;
+            heap[at + 1] = (1 - (2 * row + 1) / side) * reach;
+            if (kinds) labels[i * pack] = nearest(data, heap[at], heap[at + 1])[0];
+            for (let k = 1; k < pack; k++) {
+              const other = pack * company + k;
+              labels[i * pack + k] = fixedBatch.asked[other];
+              heap[at + 2 * k] = points[2 * other];
+              heap[at + 2 * k + 1] = points[2 * other + 1];
+            }
           }
+          const others = extra ? t.matmul(features(packed(t.from(BATCH, 2, points.subarray(0, 2 * BATCH)),
+            oneHot(fixedBatch.asked.subarray(0, BATCH)))), D.parameters.near) : null;
+          t.numbers(judge(lattice, oneHot(labels), others)).forEach((s, i) => { scores[from + i] += s / companies; });
+          t.release(floor);
         }
-        let others = null;
-        if (extra) {
-          let batch = t.from(BATCH / pack, 2 * pack, points.subarray(0, 2 * BATCH));
-          if (kinds) batch = t.concat(batch, t.reshape(oneHot(fixedBatch.asked.subarray(0, BATCH)), kinds * pack));
-          others = t.matmul(features(batch), D.parameters.near);
-        }
-        scores.set(t.numbers(judge(lattice, oneHot(labels), others)), from);
-        t.release(floor);
       }
-      if (loss.shown) return scores.map(loss.shown);
+      if (loss.shown) return Float32Array.from(scores, loss.shown);
       let [low, high] = [Infinity, -Infinity];  // Wasserstein's has no zero and no unit of its own
       for (const s of scores) [low, high] = [Math.min(low, s), Math.max(high, s)];
-      return scores.map((s) => (s - low) / (high - low || 1));
+      return Float32Array.from(scores, (s) => (s - low) / (high - low || 1));
     });
-  }
-
-  function release(result) {
-    t.release(floor);
-    return result;
   }
 
   return {
@@ -291,10 +284,6 @@ export function makeGan(settings, kernels = best()) {
     measure: (points) => measure(data, points),
     losses: last,
     get iteration() { return iteration; },
-    lossOf(points) {  // of the first BATCH of them, for checks
-      const x = t.from(BATCH, 2, points.subarray(0, 2 * BATCH));
-      return release(heap[t.mean(judge(x, oneHot(fixedBatch.asked.subarray(0, BATCH))), loss.generator).at]);
-    },
     // For checks: weights and statistics by name, to read and to write; gradients as plain arrays.
     weights: () => Object.fromEntries([["G", G], ["D", D]].flatMap(([who, { parameters }]) =>
       Object.entries(parameters).map(([name, p]) => [`${who}.${name}`, t.numbers(p)]))
@@ -304,8 +293,9 @@ export function makeGan(settings, kernels = best()) {
     gradients(who, batch) {
       const { value, gradients } = who === "D" ? gradientsOfD(batch) : gradientsOfG(batch);
       const names = Object.keys((who === "D" ? D : G).parameters);
-      return release({ value, gradients: Object.fromEntries(names.map((name, i) =>
-        [`${who}.${name}`, Array.from(t.numbers(gradients[i]))])) });
+      const said = names.map((name, i) => [`${who}.${name}`, Array.from(t.numbers(gradients[i]))]);
+      t.release(floor);
+      return { value, gradients: Object.fromEntries(said) };
     },
   };
 }

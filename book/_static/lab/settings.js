@@ -1,4 +1,4 @@
-// What can be chosen, how a link says it, and the questions to begin with.
+// What can be chosen, and how a link says it.
 
 import { DATA } from "./data.js";
 
@@ -104,27 +104,3 @@ function decode(text) {
 }
 
 export const rounded = (point) => decode(encode([point]))[0];  // as a link will give it back
-
-// --- Questions -----------------------------------------------------------------------------------
-
-// `link` as in the fragment; tests/test_lab.py checks that training shows what is asked about.
-export const PRESETS = [
-  { title: "A fair match", link: "",
-    ask: "Eight modes, and nobody tells G where they are. In which order does it find them? Once all are found, what has become of D’s orange field, and of the arrows?" },
-  { title: "Round the ring", link: "rateG=0.005&speed=3",
-    ask: "Now G learns five times as fast as D. It puts all its points into one place, and soon leaves it again. Why does it run round the ring? Pause, press Step D a few times, and see which way the arrows turn." },
-  { title: "A faster D", link: "rateG=0.005&compare=&b.rateG=0.005&b.stepsD=5",
-    ask: "The same hurried G twice; on the right D takes five steps for each of G’s. What does the runner on the left lack that the right one has?" },
-  { title: "Packing", link: "rateG=0.005&compare=&b.rateG=0.005&b.pack=2",
-    ask: "On the right D judges two points at a time, both real or both generated (PacGAN). Two copies of one point give G away. How many modes does each side hold?" },
-  { title: "Seeing the batch", link: "rateG=0.005&compare=&b.rateG=0.005&b.discrimination=true",
-    ask: "On the right D is told how close each point lies to the others of its batch (minibatch discrimination). Which of the two remedies, this or packing, holds more of the points near a mode?" },
-  { title: "Told the label", link: "data=grid&compare=&b.label=true",
-    ask: "Twenty-five modes are hard to find. On the right both players are told which mode is asked for, as the book’s CGAN is told the digit. What is left for G to learn?" },
-  { title: "eps 0.8", link: "rateG=0.0002&rateD=0.0002&norm=0.00001&compare=&b.rateG=0.0002&b.rateD=0.0002&b.norm=0.8",
-    ask: "Batch normalisation in G, with eps 1e-5 on the left and 0.8 on the right. Which side spreads over the ring first? Does the other one get there?" },
-  { title: "An average", link: "rateG=0.005&compare=&b.rateG=0.005&b.average=true",
-    ask: "On the right you see the average of G’s weights over time. It smooths what wavers. Can it mend what runs round the ring?" },
-  { title: "Your own points", link: "data=drawn",
-    ask: "Draw on the square with finger, pen or mouse, or with the arrow keys and Space, and press Play. Which shapes does G learn well? Where does it leave threads between them, and why?" },
-];
