@@ -1,10 +1,12 @@
 """The laboratory: its engine against PyTorch and finite differences, and the page as readers use it."""
 
+import re
 import shutil
 
 import pytest
 import torch
 from conftest import ROOT, served
+from test_book import serious_findings
 from torch import nn
 
 from ganlib import losses
@@ -123,7 +125,10 @@ def load(network: nn.Module, who: str, weights: dict) -> None:
         else:
             own = {"near": lambda: network.near, "gain": lambda: network.norm.weight}
             own["shift"] = lambda: network.norm.bias
-            target, shaped = own[name](), torch.tensor(value, dtype=torch.float64).view_as(own[name]())
+            target, shaped = (
+                own[name](),
+                torch.tensor(value, dtype=torch.float64).view_as(own[name]()),
+            )
         with torch.no_grad():
             target.copy_(shaped)
 
@@ -215,7 +220,9 @@ def test_a_hundred_steps_end_where_pytorch_ends(engine, name, kernels):
     }
     if settings["norm"]:
         for key, value in (("mean", g.norm.running_mean), ("variance", g.norm.running_var)):
-            found[key] = float((value - torch.tensor(recorded["end"][key], dtype=torch.float64)).abs().max())
+            found[key] = float(
+                (value - torch.tensor(recorded["end"][key], dtype=torch.float64)).abs().max()
+            )
     if settings["average"]:
         kept = {f"G.{key}": value for key, value in recorded["average"].items()}
         statistics = [kept.pop("G.mean"), kept.pop("G.variance")]
@@ -223,9 +230,12 @@ def test_a_hundred_steps_end_where_pytorch_ends(engine, name, kernels):
         if settings["norm"]:
             own = average.norm.running_mean, average.norm.running_var
             found["its statistics"] = max(
-                float((a - torch.tensor(b, dtype=a.dtype)).abs().max()) for a, b in zip(own, statistics)
+                float((a - torch.tensor(b, dtype=a.dtype)).abs().max())
+                for a, b in zip(own, statistics)
             )
-    found["losses"] = max(abs(a - b) for pair in zip(values, recorded["values"]) for a, b in zip(*pair))
+    found["losses"] = max(
+        abs(a - b) for pair in zip(values, recorded["values"]) for a, b in zip(*pair)
+    )
     moved = furthest(g, "G", recorded["start"], make["G"]().to(torch.float64))
     print(f"\n{name}: moved by {moved:.2f}; " + ", ".join(f"{k} {v:.1e}" for k, v in found.items()))
     assert moved > 0.02  # or there would be nothing to compare
@@ -263,30 +273,6 @@ def test_gradients_are_what_small_changes_say(engine, name, who):
     )
     print(f"\n{name}, {who}: {weights} weights, {wrong:.1e}")
     assert weights > 60 and wrong < 1e-6
-
-
-def test_the_pulls_are_what_small_changes_say(engine):
-    """An arrow is minus the gradient of a point's own loss: checked through D's score."""
-    wrong = engine.evaluate(
-        """(settings) => {
-          const gan = lab.gan.makeGan(settings, lab.kernels.plain());
-          for (let i = 0; i < 50; i++) gan.train();
-          const points = Float64Array.from(gan.sample()), pulls = gan.pulls(points), h = 1e-6;
-          let worst = 0;
-          for (let i = 0; i < 20; i++) {
-            const value = (x) => {
-              const moved = points.slice();
-              moved[i] = x;
-              return gan.lossOf(moved);
-            };
-            const seen = (value(points[i] + h) - value(points[i] - h)) / (2 * h);
-            worst = Math.max(worst, Math.abs(seen * lab.gan.BATCH + pulls[i]));
-          }
-          return worst;
-        }""",
-        USUAL,
-    )
-    assert wrong < 1e-5
 
 
 def test_the_fast_product_is_the_plain_one(engine):
@@ -338,9 +324,7 @@ TRAIN = """([settings, steps]) => {
 
 
 def test_a_seed_repeats_a_training_to_the_last_bit(engine):
-    one, same, other = (
-        engine.evaluate(TRAIN, [USUAL | {"seed": seed}, 200]) for seed in (3, 3, 4)
-    )
+    one, same, other = (engine.evaluate(TRAIN, [USUAL | {"seed": seed}, 200]) for seed in (3, 3, 4))
     assert one == same and one != other
 
 
@@ -371,3 +355,304 @@ def test_points_are_measured_as_the_page_says(engine):
         }}"""
     )
     assert measured == {"good": pytest.approx(91 / 101), "modes": 1}
+
+
+# --- The questions, from the page: a training shows what is asked about --------------------------
+
+PAGE = "book/laboratory"
+SOURCE_PAGE = (ROOT / f"{PAGE}.md").read_text()
+QUESTIONS = {
+    title: link.replace("&amp;", "&")
+    for link, title in re.findall(r'<span data-lab="(.*?)">(.*?)</span>', SOURCE_PAGE)
+}
+WATCH = """([link, seed, steps]) => {
+  const { sides, compare } = lab.settings.parse(link);
+  sides[1].data = sides[0].data;
+  return sides.slice(0, compare ? 2 : 1).map((side) => {
+    const gan = lab.gan.makeGan(lab.settings.cleared({ ...side, seed, points: [] }));
+    const modes = [], good = [], directions = new Set();
+    for (let i = 1; i <= steps; i++) {
+      gan.train();
+      if (i <= steps / 2 || i % 25) continue;  // the second half is judged
+      const points = gan.sample(), found = gan.measure(points), n = points.length;
+      modes.push(found.modes);
+      good.push(found.good);
+      let [x, y] = [0, 0];
+      for (let k = 0; k < n; k += 2) [x, y] = [x + points[k], y + points[k + 1]];
+      directions.add(Math.round((4 * Math.atan2(y, x)) / Math.PI) & 7);  // of the middle of all points
+    }
+    const mean = (values) => values.reduce((a, b) => a + b) / values.length;
+    return { modes: mean(modes), most: Math.max(...modes), good: mean(good), directions: directions.size };
+  });
+}"""
+
+
+@pytest.fixture(scope="module")
+def watch(engine):
+    return lambda title, steps: engine.evaluate(WATCH, [QUESTIONS[title], 1, steps])
+
+
+def test_a_fair_match_finds_all_modes(watch):
+    (only,) = watch("A fair match", 3000)
+    assert only["modes"] > 7.5 and only["good"] > 0.4
+
+
+def test_a_hurried_g_collapses_and_runs_round_the_ring(watch):
+    (only,) = watch("Round the ring", 2000)
+    assert only["modes"] < 1.5 and only["most"] <= 3
+    assert only["directions"] >= 6
+
+
+@pytest.mark.parametrize("title", ["A faster D", "Packing", "Seeing the batch"])
+def test_remedies_hold_the_modes_that_the_left_side_loses(watch, title):
+    left, right = watch(title, 1600)
+    print(f"\n{title}: {left}, {right}")
+    assert left["modes"] < 1.5 and right["modes"] > 5
+
+
+def test_the_label_finds_the_grid(watch):
+    left, right = watch("Told the label", 1200)
+    assert left["modes"] < 8 and right["modes"] > 20
+
+
+def test_eps_makes_g_spread_later(watch):
+    left, right = watch("eps 0.8", 800)
+    assert left["modes"] > right["modes"] + 2
+
+
+def test_an_average_mends_no_collapse(watch):
+    left, right = watch("An average", 1600)
+    assert left["modes"] < 1.5 and right["modes"] < 1.5
+
+
+# --- The page ------------------------------------------------------------------------------------
+
+
+def train(page, times: int = 1) -> None:
+    """Press the button of those who want nothing to move (open_page asks for that)."""
+    for _ in range(times):
+        before = int(page.locator(".laboratory").get_attribute("data-iteration") or 0)
+        page.get_by_role("button", name="Train 500 iterations").click()
+        wait_for(page, f"+root.dataset.iteration === {before + 500}")
+
+
+def wait_for(page, condition: str) -> None:
+    page.wait_for_function(f"(root => {condition})(document.querySelector('.laboratory'))")
+
+
+def ready(page):
+    wait_for(page, "root.dataset.version && root.querySelector('.lab-plane[aria-label]')")
+    return page
+
+
+def values(page, side: int = 0) -> list[str]:
+    return page.locator(".lab-side").nth(side).locator("dd").all_inner_texts()
+
+
+def test_it_trains_and_tells_how_it_stands(open_page):
+    page = ready(open_page(PAGE))
+    assert page.get_by_role("button", name="Play").is_hidden()  # nothing is to move by itself
+    train(page)
+    iteration, modes, near, d_loss, g_loss = values(page)
+    assert iteration == "500" and modes.endswith(" of 8") and near.endswith(" %")
+    assert 0.4 < float(d_loss) < 0.9 and 0.4 < float(g_loss) < 1.5
+    assert page.locator(".lab-status").inner_text().startswith(f"Iteration 500: {modes}")
+    label = page.locator(".lab-plane").first.get_attribute("aria-label")
+    assert label.startswith("Iteration 500")
+
+
+def test_play_moves_and_pause_stops(browser, address):
+    page = browser.new_page()
+    page.goto(f"{address}/{PAGE}.html", wait_until="networkidle")
+    page.get_by_role("button", name="Play").click()
+    wait_for(page, "+root.dataset.iteration > 100")
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_timeout(500)
+    stopped = values(page)
+    page.wait_for_timeout(500)
+    assert values(page) == stopped
+    page.close()
+
+
+def test_single_steps_move_one_player(open_page):
+    page = ready(open_page(PAGE))
+    train(page)
+    before = values(page)
+    page.get_by_role("button", name="Step D").click()
+    page.wait_for_function(f"document.querySelectorAll('dd')[3].textContent !== '{before[3]}'")
+    assert values(page)[:3] == before[:3]  # G, and all that it draws, is as it was
+    page.get_by_role("button", name="Step G").click()
+    wait_for(page, "+root.dataset.iteration === 501")
+
+
+def test_a_link_brings_the_same_training_back(open_page):
+    page = ready(open_page(PAGE))
+    page.get_by_label("Loss", exact=True).select_option("least squares of the score")
+    page.get_by_label("Seed", exact=True).fill("12")
+    page.keyboard.press("Tab")
+    page.get_by_label("Compare two settings").check()
+    page.get_by_label("Packing").select_option("4 points")
+    train(page)
+    link, seen = page.url, (values(page), values(page, 1))
+    assert "seed=12" in link and "b.pack=4" in link and "loss=least-squares" in link
+    page.goto("about:blank")
+    page.goto(link, wait_until="networkidle")
+    ready(page)
+    train(page)
+    assert (values(page), values(page, 1)) == seen
+
+
+def test_a_link_without_sense_opens_the_usual_laboratory(open_page):
+    page = open_page(PAGE)
+    here = page.url
+    page.goto("about:blank")
+    page.goto(f"{here}#lab?seed=-1&loss=no&rateG=9&points=%3C%3E&speed=77")
+    train(ready(page))
+    assert page.get_by_label("Seed", exact=True).input_value() == "1"
+
+
+def test_two_equal_sides_stay_equal(open_page):
+    page = ready(open_page(PAGE))
+    page.get_by_label("Compare two settings").check()
+    train(page)
+    assert values(page, 0) == values(page, 1)
+    page.get_by_label("Batch norm in G").select_option("eps 0.8")
+    train(page)
+    assert values(page, 0) != values(page, 1)
+    heads = page.locator(".lab-head").all_inner_texts()
+    assert "none" in heads[0] and "eps 0.8" in heads[1]
+
+
+def test_what_cannot_be_had_together_says_why(open_page):
+    page = ready(open_page(PAGE))
+    page.get_by_label("Minibatch discrimination").check()
+    page.get_by_label("Loss", exact=True).select_option("Wasserstein, gradient penalty")
+    assert page.get_by_label("Minibatch discrimination").is_disabled()
+    assert "depends on its batch" in page.locator(".lab-settings").inner_text()
+    train(page)
+
+
+def test_points_can_be_drawn_with_keys_and_with_the_mouse(open_page):
+    page = ready(open_page(PAGE))
+    page.get_by_role("radio", name="Your own points").check()
+    assert page.get_by_role("button", name="Train").is_disabled()
+    plane = page.locator(".lab-plane").first
+    plane.focus()
+    for key in ("Space", "ArrowRight", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    box = plane.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 4)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 4, steps=10)
+    page.mouse.up()
+    drawn = int(values(page)[1].split(" of ")[1])
+    assert drawn > 6
+    plane.focus()
+    page.keyboard.press("Backspace")
+    train(page)
+    seen = values(page)
+    assert seen[1].endswith(f" of {drawn - 1}")
+    link = page.url
+    page.goto("about:blank")
+    page.goto(link, wait_until="networkidle")
+    assert values(ready(page))[1].endswith(f" of {drawn - 1}")
+
+
+def test_a_finger_draws_and_presses(browser, address):
+    context = browser.new_context(
+        viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    page.goto(f"{address}/{PAGE}.html#lab?data=drawn", wait_until="networkidle")
+    page.locator(".lab-plane").first.tap(position={"x": 100, "y": 100})
+    page.get_by_role("button", name="Play").tap()
+    wait_for(page, "+root.dataset.iteration > 20")
+    assert values(page)[1].endswith(" of 1")
+    context.close()
+
+
+def test_no_mouse_is_needed(open_page):
+    page = ready(open_page(PAGE))
+    page.get_by_role("radio", name="A fair match").focus()
+    page.keyboard.press("ArrowRight")
+    assert "rateG=0.005" in page.url
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Train 500 iterations"
+    page.keyboard.press("Enter")
+    wait_for(page, "+root.dataset.iteration === 500")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_it_fits_the_page_and_everybody(open_page, width, scheme):
+    page = ready(open_page(PAGE, width, scheme))
+    folder = ROOT / "_build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    for title in ("Round the ring", "Packing", "Your own points"):
+        page.get_by_role("radio", name=title, exact=True).check()
+        if title != "Your own points":
+            train(page)
+        name = title.split()[0].lower()
+        page.locator(".laboratory").screenshot(path=folder / f"lab-{name}-{width}-{scheme}.png")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert serious_findings(page) == []
+    sizes = page.locator(".laboratory :is(button, select, input)").evaluate_all(
+        "all => all.map(e => e.getBoundingClientRect()).map(b => [b.width, b.height])"
+    )
+    assert all(min(size) >= 24 for size in sizes if max(size))  # a finger's, by WCAG 2.5.8
+
+
+def test_the_small_one_has_a_ring_a_loss_and_an_eps(open_page):
+    page = open_page(PAGE)
+    page.evaluate(
+        """async () => {
+          const root = document.querySelector(".laboratory").cloneNode();
+          root.dataset.lab = "small";
+          root.dataset.settings = "norm=0.8&seed=2";
+          document.querySelector(".laboratory").replaceWith(root);
+          const app = document.querySelector("script[src*='lab/lab.js']").src;
+          (await import(new URL("app.js", app))).open(root);
+        }"""
+    )
+    ready(page)
+    labels = page.locator(".lab-field label").all_inner_texts()
+    assert labels == ["Loss", "Batch norm in G"]
+    assert page.locator("#lab2-norm").evaluate("e => e.selectedOptions[0].text") == "eps 0.8"
+    train(page)
+    assert "#" not in page.url  # a page's address is its chapter's, not the small one's
+    assert serious_findings(page) == []
+
+
+def test_without_scripts_the_questions_stand_there(browser, address):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{address}/{PAGE}.html")
+    assert page.get_by_role("img", name="Two squares").is_visible()
+    assert page.get_by_text("Why does it run round the ring?").is_visible()
+    context.close()
+
+
+def test_a_page_opened_as_a_file_says_what_to_do(browser, site):
+    page = browser.new_page()
+    page.goto((site / f"{PAGE}.html").as_uri())
+    assert "http.server" in page.locator(".lab-message").inner_text()
+    page.close()
+
+
+def test_a_worker_that_does_not_come_is_told(browser, address):
+    page = browser.new_page()
+    page.route("**/lab/gan.js*", lambda route: route.abort())
+    page.goto(f"{address}/{PAGE}.html", wait_until="networkidle")
+    page.get_by_text("The laboratory stopped").wait_for()
+    page.close()
+
+
+def test_it_travels_light():
+    """Under 60 KB of code; what it says to who reads the source, comments and indents, comes on top."""
+    code = [
+        line.strip()
+        for file in SOURCE.iterdir()
+        for line in re.sub(r"/\*.*?\*/", "", file.read_text(), flags=re.S).splitlines()
+        if not line.strip().startswith("//")
+    ]
+    assert sum(len(line.encode()) + 1 for line in code if line) < 60_000
