@@ -3,8 +3,8 @@
     python bench/lab.py
 
 1. The engine alone, in headless Chromium, on one core: iterations a second for two hidden layers of
-   32 and of 64 units and for each costly setting, the best and the median of several turns (what else
-   the machine does only ever makes a turn slower).
+   32 and of 64 units and for each costly setting, the best and the median of several turns (what
+   else the machine does only ever makes a turn slower).
 2. The page as a reader has it, playing as fast as it goes: iterations and pictures a second. It
    needs the built book: `make html`.
 """

@@ -1,4 +1,4 @@
-"""The laboratory: its engine against PyTorch and finite differences, and the page as readers use it."""
+"""The laboratory: its engine against PyTorch and finite differences, and its page in use."""
 
 import re
 import shutil
@@ -137,7 +137,7 @@ WASSERSTEIN = losses.Loss(lambda s: -s.mean(), lambda s: -s.mean(), lambda s: s.
 
 
 def train_in_pytorch(recorded: dict, settings: dict, clip: float, weight: float):
-    """The same training: the same start, the same batches. Returns G, D, G's average, all losses."""
+    """The same training: same start, same batches. Returns G, D, G's average, all losses."""
     dtype, kinds = torch.float64, recorded["kinds"]
     loss = losses.LOSSES.get(settings["loss"], WASSERSTEIN)
     g = Generator(kinds, settings["width"], settings["norm"]).to(dtype)
@@ -280,15 +280,20 @@ def test_the_fast_product_is_the_plain_one(engine):
         """() => {
           let worst = 0;
           const fast = lab.kernels.simd(), plain = lab.kernels.plain();
-          for (const m of [1, 3, 4, 5, 64]) for (const k of [1, 2, 7, 64]) for (const n of [1, 2, 3, 4, 5, 8, 9, 13, 32]) {
+          const sizesOf = [[1, 3, 4, 5, 64], [1, 2, 7, 64], [1, 2, 3, 4, 5, 8, 9, 13, 32]];
+          for (const m of sizesOf[0]) for (const k of sizesOf[1]) for (const n of sizesOf[2]) {
             const sizes = [m * k, k * n, m * n], end = sizes[0] + sizes[1] + sizes[2];
             const random = lab.data.randomNumbers(m + 100 * k + 10000 * n);
             for (let i = 0; i < end; i++) plain.heap[i] = fast.heap[i] = random.normal();
             fast.heap[end] = 7;
             for (const [row, column] of [[k, 1], [1, m]]) {
-              for (const one of [fast, plain]) one.product(0, row, column, sizes[0], sizes[0] + sizes[1], m, k, n);
+              for (const one of [fast, plain]) {
+                one.product(0, row, column, sizes[0], sizes[0] + sizes[1], m, k, n);
+              }
             }
-            for (let i = 0; i < end; i++) worst = Math.max(worst, Math.abs(fast.heap[i] - plain.heap[i]));
+            for (let i = 0; i < end; i++) {
+              worst = Math.max(worst, Math.abs(fast.heap[i] - plain.heap[i]));
+            }
             if (fast.heap[end] !== 7) return Infinity;  // it wrote past the end
           }
           return worst;
@@ -349,7 +354,7 @@ def test_points_are_measured_as_the_page_says(engine):
     measured = engine.evaluate(
         f"""() => {{
           const data = {data}, [[x, y], [u, v]] = data.centres, s = data.sigma;
-          const near = Array(90).fill([x + 2.9 * s, y]), few = [[u, v]];  // 1 of 101: just under 1 %
+          const near = Array(90).fill([x + 2.9 * s, y]), few = [[u, v]];  // 1 of 101: under 1 %
           const far = Array(10).fill([x + 3.1 * s, y]);
           return lab.data.measure(data, [...near, ...few, ...far].flat());
         }}"""
@@ -379,10 +384,11 @@ WATCH = """([link, seed, steps]) => {
       good.push(found.good);
       let [x, y] = [0, 0];
       for (let k = 0; k < n; k += 2) [x, y] = [x + points[k], y + points[k + 1]];
-      directions.add(Math.round((4 * Math.atan2(y, x)) / Math.PI) & 7);  // of the middle of all points
+      directions.add(Math.round((4 * Math.atan2(y, x)) / Math.PI) & 7);  // of their middle
     }
     const mean = (values) => values.reduce((a, b) => a + b) / values.length;
-    return { modes: mean(modes), most: Math.max(...modes), good: mean(good), directions: directions.size };
+    return { modes: mean(modes), most: Math.max(...modes), good: mean(good),
+      directions: directions.size };
   });
 }"""
 
@@ -431,7 +437,8 @@ def test_an_average_mends_no_collapse(watch):
 def train(page, times: int = 1) -> None:
     """Press the button of those who want nothing to move (open_page asks for that)."""
     for _ in range(times):
-        before = int(page.locator(".laboratory").get_attribute("data-iteration") or 0)
+        wait_for(page, "root.dataset.iteration")  # none while it begins anew
+        before = int(page.locator(".laboratory").get_attribute("data-iteration"))
         page.get_by_role("button", name="Train 500 iterations").click()
         wait_for(page, f"+root.dataset.iteration === {before + 500}")
 
@@ -441,7 +448,7 @@ def wait_for(page, condition: str) -> None:
 
 
 def ready(page):
-    wait_for(page, "root.dataset.version && root.querySelector('.lab-plane[aria-label]')")
+    wait_for(page, "root.dataset.iteration")
     return page
 
 
@@ -478,8 +485,9 @@ def test_single_steps_move_one_player(open_page):
     page = ready(open_page(PAGE))
     train(page)
     before = values(page)
+    drawn = int(page.locator(".laboratory").get_attribute("data-drawn"))
     page.get_by_role("button", name="Step D").click()
-    page.wait_for_function(f"document.querySelectorAll('dd')[3].textContent !== '{before[3]}'")
+    wait_for(page, f"+root.dataset.drawn > {drawn}")
     assert values(page)[:3] == before[:3]  # G, and all that it draws, is as it was
     page.get_by_role("button", name="Step G").click()
     wait_for(page, "+root.dataset.iteration === 501")
@@ -491,7 +499,7 @@ def test_a_link_brings_the_same_training_back(open_page):
     page.get_by_label("Seed", exact=True).fill("12")
     page.keyboard.press("Tab")
     page.get_by_label("Compare two settings").check()
-    page.get_by_label("Packing").select_option("4 points")
+    page.locator("select[id$=-pack]").select_option("4 points")
     train(page)
     link, seen = page.url, (values(page), values(page, 1))
     assert "seed=12" in link and "b.pack=4" in link and "loss=least-squares" in link
@@ -642,13 +650,13 @@ def test_a_page_opened_as_a_file_says_what_to_do(browser, site):
 def test_a_worker_that_does_not_come_is_told(browser, address):
     page = browser.new_page()
     page.route("**/lab/gan.js*", lambda route: route.abort())
-    page.goto(f"{address}/{PAGE}.html", wait_until="networkidle")
+    page.goto(f"{address}/{PAGE}.html")
     page.get_by_text("The laboratory stopped").wait_for()
     page.close()
 
 
 def test_it_travels_light():
-    """Under 60 KB of code; what it says to who reads the source, comments and indents, comes on top."""
+    """Under 60 KB of code, besides the comments and indents of who reads it."""
     code = [
         line.strip()
         for file in SOURCE.iterdir()

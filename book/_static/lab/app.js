@@ -34,7 +34,7 @@ export function open(root) {
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   const fromLink = () => (location.hash.startsWith(LINK) ? parse(location.hash.slice(LINK.length)) : null);
   let state = (small ? parse(root.dataset.settings ?? "") : fromLink()) ?? fresh();
-  let playing = false, inView = true, editing = 0, version = 0, asked = 0, colours, cursor = null, drawings = 0;
+  let playing = false, inView = true, editing = 0, version = 0, asked = 0, colours, cursor = null, drawings = 0, fresher = null, owed = 0;
   const show = { field: true, arrows: true };
 
   // The page has the questions: terms with a link's settings, and what to ask.
@@ -224,6 +224,8 @@ export function open(root) {
   function restart() {
     version++;
     asked = 0;
+    fresher = null;
+    root.dataset.iteration = "";
     const data = dataSet({ data: state.sides[0].data, points: state.points });
     const real = draw(data, REAL, randomNumbers(state.seed, 9)).points;
     for (const side of used()) {
@@ -257,7 +259,6 @@ export function open(root) {
 
   // --- Frames ---
 
-  let fresher = null, owed = 0;
   function receive(message) {
     owed++;
     if (message.version === version) {
