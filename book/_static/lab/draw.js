@@ -143,7 +143,7 @@ export function curves(canvas, colours, entries, lines, range) {
   context.strokeStyle = colours.line;
   context.lineWidth = 1;
   context.textAlign = "right";
-  const said = (value) => (range ? String(value) : value.toFixed(Math.abs(value) < 10 ? 1 : 0));
+  const said = (value) => (range ? String(value) : value.toFixed(Math.abs(value) < 10 ? 2 : 0));
   for (const value of [low, high]) {
     context.beginPath();
     context.moveTo(left, y(value));

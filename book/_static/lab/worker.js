@@ -9,7 +9,7 @@ import { makeGan } from "./gan.js";
 import { REACH } from "./settings.js";
 
 const SIDE = 40;  // of the field's lattice
-const SLICE = 20, FRAME = 30;  // ms: of training at a time; between frames
+const SLICE = 16, FRAME = 24;  // ms: of training at a time; between frames
 const AHEAD = 2;  // frames sent and not yet drawn; then training waits
 
 let gans = [], sums = [], trails = [], version = 0;
