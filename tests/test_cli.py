@@ -552,6 +552,7 @@ def test_streams_that_are_closed_or_full(unbuffered, arguments, code, out, error
 PRESSED = """
 import builtins, os, signal, sys
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may ignore it
 real = builtins.__import__
 
 def pressed(name, *rest):
