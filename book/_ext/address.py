@@ -3,7 +3,9 @@
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[2] / "tools"))
+# `make book` builds a copy of the book, which lies further down.
+above = Path(__file__).resolve().parents
+sys.path += [str(place / "tools") for place in above if (place / "tools" / "repo.py").is_file()]
 
 import repo  # noqa: E402
 
