@@ -2,11 +2,15 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 import repo
+from conftest import ROOT
 
 CHAPTERS = [file for file in repo.files() if file.suffix == ".ipynb"]
 ELSEWHERE = "someone-else", "another.book"
@@ -76,3 +80,12 @@ def test_other_addresses_are_refused_in_one_line(url):
     answer = subprocess.run(command, capture_output=True, text=True)
     assert answer.returncode == 1
     assert answer.stderr == f"{url!r} is not of the form https://github.com/owner/name\n"
+
+
+def test_a_copy_of_the_book_finds_the_address_too():
+    """`make book` builds one, under _build, which has no tools."""
+    (ROOT / "_build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ROOT / "_build") as folder:
+        copied = shutil.copytree(ROOT / "book" / "_ext", Path(folder, "executed", "book", "_ext"))
+        code = f"import runpy; runpy.run_path({str(copied / 'address.py')!r})"
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=folder)
