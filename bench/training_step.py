@@ -230,7 +230,8 @@ import numpy, torch
 then = time.perf_counter()
 import ganlib
 package = time.perf_counter()
-from ganlib import data, losses, runs, training
+from ganlib import data, losses, training
+from ganlib.runs import store
 print(then - began, package - then, time.perf_counter() - then)
 """
 

@@ -1,9 +1,10 @@
 """GANs for handwritten digits: networks, losses, training, runs, figures.
 
-The rooms, from the ground up: :mod:`~ganlib.data`, :mod:`~ganlib.losses`, :mod:`~ganlib.models`,
-:mod:`~ganlib.steps`, :mod:`~ganlib.families`, :mod:`~ganlib.training`, :mod:`~ganlib.runs`,
-:mod:`~ganlib.plotting` and :mod:`~ganlib.widgets`. Import the rooms you need; importing the
-package itself loads none of them.
+The subject lies open: :mod:`~ganlib.data`, :mod:`~ganlib.losses`, :mod:`~ganlib.models`,
+:mod:`~ganlib.steps`, :mod:`~ganlib.families`, :mod:`~ganlib.training`, :mod:`~ganlib.sampling`.
+The rooms on top of it, from the ground up: :mod:`~ganlib.runs`, :mod:`~ganlib.judge`,
+:mod:`~ganlib.studies`, :mod:`~ganlib.figures`, :mod:`~ganlib.page`, :mod:`~ganlib.cli`. Import
+what you need; importing the package itself loads none of them.
 """
 
 import os
@@ -14,3 +15,14 @@ import os
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __version__ = "0.1.0"
+
+
+class Refused(ValueError):
+    """What was asked for cannot be; its one line says what would be right.
+
+    Any other ValueError is a fault of the library's own.
+    """
+
+
+class RunError(RuntimeError):
+    """A run's folder is missing, damaged, of another version, or in the way."""

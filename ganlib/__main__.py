@@ -20,7 +20,7 @@ def run() -> int:
         if heeds:  # an exception inside an import may be swallowed or printed: none is raised
             signal.signal(signal.SIGINT, _stopped)
         try:
-            from ganlib.cli import main
+            from ganlib.cli.parser import main
         except (ImportError, MemoryError, OSError) as error:
             print("ganlib: cannot start:", " ".join(str(error).split()), file=sys.stderr)
             return 2

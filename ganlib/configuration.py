@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 
 import torch
 
+from ganlib import Refused
 from ganlib.data import DATASETS
-from ganlib.errors import Refused
 from ganlib.losses import LOSSES
 
 DEVICES = ("auto", "cpu", "cuda", "mps")

@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganlib import sources
-from ganlib.errors import Refused
+from ganlib import Refused, sources
 from ganlib.sources import DataUnavailable, check_fit
 
 FOLDER_VARIABLE, SPLITS, data_folders = (

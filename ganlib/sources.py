@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganlib.errors import Refused
+from ganlib import Refused
 
 FOLDER_VARIABLE = "GANLIB_DATA"
 SPLITS = ("train", "test")

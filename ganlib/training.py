@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ganlib import Refused
 from ganlib.configuration import TrainingConfig, choose_device
-from ganlib.errors import Refused
 from ganlib.families import Family, build, family
 from ganlib.products import fast_float32_products
 from ganlib.steps import Batch

@@ -18,10 +18,13 @@ from browser import NoBrowser, start
 from playwright.sync_api import sync_playwright
 from torch import nn
 
-from ganlib import classifier, data, endurance, experiment, files, improvements, metrics, runs
-from ganlib.cli import main
+from ganlib import data
+from ganlib.cli.parser import main
 from ganlib.configuration import TrainingConfig
 from ganlib.families import build
+from ganlib.judge import classifier, metrics
+from ganlib.runs import files, store
+from ganlib.studies import endurance, experiment, improvements
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -151,12 +154,12 @@ def digits() -> data.DigitImages:
 
 
 @pytest.fixture(scope="session", params=["gan", "cgan"])
-def finished(request, digits, tmp_path_factory) -> runs.Run:
+def finished(request, digits, tmp_path_factory) -> store.Run:
     """A finished tiny run of either model, to be read only: copy it before damaging it."""
     folder = tmp_path_factory.mktemp("finished") / request.param
-    for _ in runs.train_run(folder, tiny_config(request.param), digits):
+    for _ in store.train_run(folder, tiny_config(request.param), digits):
         pass
-    return runs.read_run(folder)
+    return store.read_run(folder)
 
 
 @pytest.fixture(scope="session")
@@ -296,7 +299,7 @@ class Deadly:
 
 def child_environment() -> dict[str, str]:
     """For child processes: this ganlib first, and as many threads as here."""
-    root = str(Path(runs.__file__).parents[1])
+    root = str(Path(store.__file__).parents[1])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     threads = str(torch.get_num_threads())
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": threads}

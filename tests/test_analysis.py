@@ -6,10 +6,10 @@ from copy import deepcopy
 
 import pytest
 
-from ganlib import analysis, experiment
-from ganlib.analysis import COVERAGE, FALLEN, FRECHET, LEVEL, RANGE, UNEVEN, Estimate
-from ganlib.history import LOGGING_RULES
-from ganlib.runs import RunError
+from ganlib.runs.history import LOGGING_RULES
+from ganlib.runs.store import RunError
+from ganlib.studies import analysis, experiment
+from ganlib.studies.analysis import COVERAGE, FALLEN, FRECHET, LEVEL, RANGE, UNEVEN, Estimate
 
 RULES = LOGGING_RULES
 

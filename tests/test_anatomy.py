@@ -5,7 +5,7 @@ import torch
 from conftest import networks_of
 from torch import nn
 
-from ganlib import anatomy
+from ganlib.figures import anatomy
 
 
 def made(model: str) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:

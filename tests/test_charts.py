@@ -4,8 +4,9 @@ import pytest
 import torch
 from conftest import copies, networks_of, same_tensors
 
-from ganlib import anatomy, charts, data, plotting, sampling, training
+from ganlib import data, sampling, training
 from ganlib.families import MODELS, family
+from ganlib.figures import anatomy, charts, plotting
 
 LABELS = torch.zeros(2, dtype=torch.int64)
 

@@ -4,9 +4,16 @@ import pytest
 import torch
 from conftest import need_mnist, same_tensors
 
-from ganlib import classifier, data
-from ganlib.classifier import Classifier, jitter, load_classifier, read_digits, train_classifier
-from ganlib.runs import RunError, find_run
+from ganlib import data
+from ganlib.judge import classifier
+from ganlib.judge.classifier import (
+    Classifier,
+    jitter,
+    load_classifier,
+    read_digits,
+    train_classifier,
+)
+from ganlib.runs.store import RunError, find_run
 
 
 @pytest.fixture(scope="module")

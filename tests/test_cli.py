@@ -13,9 +13,11 @@ from conftest import child_environment, refused
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from ganlib import cli, commands, data, losses, runs, sampling, steps
-from ganlib.cli import main
+from ganlib import data, losses, sampling, steps
+from ganlib.cli import commands, parser
+from ganlib.cli.parser import main
 from ganlib.configuration import TrainingConfig
+from ganlib.runs import store
 
 TINY = [
     "--dataset",
@@ -58,8 +60,8 @@ def here(tmp_path, monkeypatch):
 
 def test_every_field_is_an_option_and_explained():
     names = {field.name for field in fields(TrainingConfig)} - {"model"}
-    assert set(cli.FIELD_HELP) == names
-    train_parser = cli.build_parser()
+    assert set(parser.FIELD_HELP) == names
+    train_parser = parser.build_parser()
     given = [f"--{name.replace('_', '-')}" for name in names - {"interval_samples"}]
     values = ["1" if option not in ("--loss", "--device", "--dataset") else "x" for option in given]
     pairs = [text for pair in zip(given, values) for text in pair]
@@ -71,7 +73,7 @@ def test_train_show_list_sample_resume(here, capsys):
     assert main(["train", "cgan", *TINY, "--n-epochs", "1", "--seed", "3"]) == 0
     said = capsys.readouterr().out
     assert "epoch 1/1" in said and "python -m ganlib sample runs/cgan-seed3" in said
-    run = runs.read_run("runs/cgan-seed3")
+    run = store.read_run("runs/cgan-seed3")
     assert run.config.loss == "mse" and run.config.seed == 3 and run.config.train_size == 64
 
     assert main(["list"]) == 0
@@ -86,7 +88,7 @@ def test_train_show_list_sample_resume(here, capsys):
 
     resume = ["train", "cgan", "--resume", "--seed", "3", "--n-epochs", "2"]
     assert main(resume) == 0
-    run = runs.read_run("runs/cgan-seed3")
+    run = store.read_run("runs/cgan-seed3")
     assert run.epochs_done == 2 and run.config.train_size == 64
     before = files(run.folder)
     assert main(resume) == 0  # nothing left to do
@@ -99,7 +101,7 @@ def test_the_models_of_section_4_2_train_resume_and_sample(tmp_path, model):
     assert train(model, tmp_path / "run", *extras) == 0
     again = ["train", model, "--resume", "--out", f"{tmp_path}/run", "--n-epochs", "2"]
     assert main(again) == 0
-    run = runs.read_run(tmp_path / "run")
+    run = store.read_run(tmp_path / "run")
     assert (run.epochs_done, run.config.loss) == (2, "bce")
     assert (run.config.ema, run.config.d_lr) == (0.9, 0.0004)
     out = tmp_path / "threes.png"
@@ -124,8 +126,8 @@ def test_resumed_from_the_command_line_equals_uninterrupted(tmp_path):
 def test_loss_defaults_to_the_papers_and_can_be_chosen(tmp_path):
     assert train("gan", tmp_path / "a") == 0
     assert train("cgan", tmp_path / "b", "--loss", "least-squares", "--bn-eps", "0.8") == 0
-    assert runs.read_run(tmp_path / "a").config.loss == "bce"
-    other = runs.read_run(tmp_path / "b").config
+    assert store.read_run(tmp_path / "a").config.loss == "bce"
+    other = store.read_run(tmp_path / "b").config
     assert (other.loss, other.bn_eps) == ("least-squares", 0.8)
 
 
@@ -150,7 +152,7 @@ def test_sample_npz(trained, tmp_path, model, digit, labels):
         assert np.abs(images).max() <= 1 and images.std() > 0
         assert stored["labels"].dtype == np.int64 and stored["labels"].tolist() == labels
     # The same seed draws the same images, and the label is what decides the digit.
-    run = runs.read_run(trained / model)
+    run = store.read_run(trained / model)
     z = torch.randn(13, 100, generator=torch.Generator().manual_seed(5))
     expected = sampling.generate(
         run.generator(), z, *([torch.tensor(labels)] if run.conditional else [])
@@ -167,7 +169,7 @@ def test_sample_png(trained, tmp_path, n, columns, rows):
     sheet = np.array(Image.open(out))
     assert sheet.shape == (rows * 8, columns * 8) and sheet.dtype == np.uint8
     cells = sampling.from_sheet(sheet, 8)
-    images, _ = commands.sample(runs.read_run(trained / "cgan"), n, 0)
+    images, _ = commands.sample(store.read_run(trained / "cgan"), n, 0)
     assert torch.allclose(cells[:n], images, atol=1 / 255)
     assert (cells[n:] == -1).all()
 
@@ -208,7 +210,7 @@ def test_ctrl_c_keeps_finished_epochs(tmp_path, monkeypatch, capsys):
     assert said.startswith("ganlib: stopped; 1 finished")
     hint = said.split("python -m ganlib ")[1].split()
     assert main(hint) == 0
-    run = runs.read_run(tmp_path / "run")
+    run = store.read_run(tmp_path / "run")
     assert run.epochs_done == 3 and len(run.losses().epoch_ends) == 3
 
 
@@ -433,7 +435,7 @@ def test_a_loss_that_stops_being_a_number(tmp_path, monkeypatch, capsys, epochs)
     asked = ["train", "gan", *TINY, "--n-epochs", "3", "--out", tmp_path / "run"]
     refused(capsys, asked, f"epoch {epochs + 1}, iteration 2", "lr")
     if epochs:  # what was good is kept
-        run = runs.read_run(tmp_path / "run")
+        run = store.read_run(tmp_path / "run")
         assert run.epochs_done == 1 and run.losses().values.isfinite().all()
         assert all(value.isfinite().all() for value in run.generator().state_dict().values())
     else:
@@ -567,7 +569,7 @@ sys.exit(run())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("module", ["torch", "numpy", "ganlib.commands", "safetensors"])
+@pytest.mark.parametrize("module", ["torch", "numpy", "ganlib.cli.commands", "safetensors"])
 def test_ctrl_c_during_the_imports_is_one_line(module):
     command = [sys.executable, "-c", PRESSED, module]
     done = subprocess.run(
@@ -576,7 +578,9 @@ def test_ctrl_c_during_the_imports_is_one_line(module):
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "ganlib: stopped\n")
 
 
-@pytest.mark.parametrize("room, name", [(data, "load"), (runs, "start"), (steps, "generator_step")])
+@pytest.mark.parametrize(
+    "room, name", [(data, "load"), (store, "start"), (steps, "generator_step")]
+)
 def test_ctrl_c_before_the_first_epoch_is_done_leaves_nothing_to_resume(
     here, monkeypatch, capsys, room, name
 ):
@@ -591,7 +595,7 @@ def test_ctrl_c_before_the_first_epoch_is_done_leaves_nothing_to_resume(
 
 
 def test_ctrl_c_when_an_epoch_is_saved_but_not_yet_told_of(here, monkeypatch, capsys):
-    saved = runs.train_run
+    saved = store.train_run
 
     def press(*arguments, **named):
         next(saved(*arguments, **named))
@@ -612,7 +616,7 @@ def test_ctrl_c_after_the_last_epoch_gives_no_hint(here, monkeypatch, capsys):
     assert train("gan", here / "run") == 130
     told = capsys.readouterr().err
     assert told.startswith("ganlib: stopped") and told.count("\n") == 1 and "resume" not in told
-    assert runs.read_run(here / "run").epochs_done == 1
+    assert store.read_run(here / "run").epochs_done == 1
 
 
 @pytest.mark.parametrize("kind", [KeyError, ValueError])

@@ -5,10 +5,11 @@ import pytest
 import torch
 from test_gains import additive, made_improvements
 
-from ganlib import comparisons, runs
-from ganlib.gains import DISTANCE
-from ganlib.improvements import MODELS
-from ganlib.plotting import mosaic
+from ganlib.figures import comparisons
+from ganlib.figures.plotting import mosaic
+from ganlib.runs import store
+from ganlib.studies.gains import DISTANCE
+from ganlib.studies.improvements import MODELS
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_courses_run_along_epochs_and_minutes():
 
 
 def test_all_models_are_shown_as_they_were_measured():
-    run, floor = runs.find_run("cgan"), made_improvements()["floor"] | {"classes": 10}
+    run, floor = store.find_run("cgan"), made_improvements()["floor"] | {"classes": 10}
     row, real = comparisons.all_models([run], floor).rows
     end = run.metrics()[run.epochs_done]
     assert row[:3] == ("cgan", "mse", "200")

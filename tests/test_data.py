@@ -13,8 +13,7 @@ import torch
 import torchvision
 from conftest import child_environment, networks_of
 
-from ganlib import data, sampling, sources
-from ganlib.errors import Refused
+from ganlib import Refused, data, sampling, sources
 
 KINDS = [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST"), ("kmnist", "KMNIST")]
 # Where the four files lie, and what GANLIB_DATA names.

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from ganlib import densities
 from ganlib.losses import BCE, MSE, bce_generator, mse_generator, saturating_generator
+from ganlib.studies import densities
 
 TWO = densities.mixture([-2.0, 2.0], 0.5)
 ONE = densities.mixture([2.0], 0.5)

@@ -9,8 +9,11 @@ from conftest import networks_of, tiny_config
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ganlib import anatomy, classifier, data, densities, losses, metrics, sampling
+from ganlib import data, losses, sampling
 from ganlib.families import MODELS, build, family
+from ganlib.figures import anatomy
+from ganlib.judge import classifier, metrics
+from ganlib.studies import densities
 from ganlib.training import average_step, start, train
 
 aten = torch.ops.aten

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from ganlib import analysis, endurance, experiment, recording, runs
 from ganlib.configuration import TrainingConfig
-from ganlib.endurance import LongRun, long_runs
+from ganlib.runs import store
+from ganlib.studies import analysis, endurance, experiment, recording
+from ganlib.studies.endurance import LongRun, long_runs
 
 MEASURED = {"coverage": 0.5, "classes": 10, "recall": 0.5, "precision": 0.8, "frechet": 8.0}
 MEASURED |= {
@@ -59,19 +60,19 @@ def test_the_recorded_run_is_seed_0_if_it_was_measured_alike(tmp_path):
     found = endurance.load(path)
     recorded, other = found["runs"]
     assert (recorded["name"], recorded["seed"]) == (endurance.FIRST, 0)
-    measured = runs.find_run(endurance.FIRST).metrics()
+    measured = store.find_run(endurance.FIRST).metrics()
     assert recorded["metrics"] == {str(epoch): measured[epoch] for epoch in measured}
     assert recorded["sheet"].is_file()
-    low, high = runs.find_run(endurance.FIRST).losses().range("g_loss", "d_loss")
+    low, high = store.find_run(endurance.FIRST).losses().range("g_loss", "d_loss")
     assert analysis.loss_range(recorded["losses"]) == (low, high)
     assert other["sheet"] == tmp_path / "endurance" / "gan-seed0.png"
     path.write_text(json.dumps(made | {"protocol": experiment.protocol((3, 200))}))
-    with pytest.raises(runs.RunError, match="not measured at epoch 3"):
+    with pytest.raises(store.RunError, match="not measured at epoch 3"):
         endurance.load(path)
 
 
 def test_missing_results_say_what_makes_them(tmp_path):
-    with pytest.raises(runs.RunError, match="experiment --chapter 2"):
+    with pytest.raises(store.RunError, match="experiment --chapter 2"):
         endurance.load(tmp_path / "endurance.json")
 
 

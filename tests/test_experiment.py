@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from ganlib import classifier, data, experiment, judging, metrics, runs
+from ganlib import data
+from ganlib.cli import judging
 from ganlib.configuration import TrainingConfig
-from ganlib.experiment import Cell, add_result, cells, read_results, rounded
-from ganlib.files import locked
-from ganlib.runs import RunError
+from ganlib.judge import classifier, metrics
+from ganlib.runs import store
+from ganlib.runs.files import locked
+from ganlib.runs.store import RunError
+from ganlib.studies import experiment
+from ganlib.studies.experiment import Cell, add_result, cells, read_results, rounded
 
 CELL = Cell("label", "mse", 1e-5, "swapped", 2)
 
@@ -64,7 +68,7 @@ def test_a_cell_is_trained_measured_and_kept(small_experiment, against, tmp_path
     assert "memorised_pixels" not in found["metrics"]["1"]
     assert {key: found[key] for key in vars(CELL)} == vars(CELL)
 
-    run = runs.read_run(tmp_path / CELL.name)
+    run = store.read_run(tmp_path / CELL.name)
     low, high = found["losses"]["every iteration"]["d_loss"]
     assert (low, high) == run.losses().range("d_loss")
     for rule in found["losses"].values():
@@ -94,7 +98,7 @@ def test_epochs_share_their_noise_and_the_last_needs_no_kept_weights(
     small_experiment, against, tmp_path
 ):
     experiment.run_cell(CELL, tmp_path, against, "cpu")
-    run = runs.read_run(tmp_path / CELL.name)
+    run = store.read_run(tmp_path / CELL.name)
     kept = experiment.measure_run(run, [1, 2], against)
     for path in (run.folder / "weights").glob("*"):
         path.unlink()

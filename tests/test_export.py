@@ -10,12 +10,13 @@ import torch
 from conftest import convolutional_generator, networks_of, stir, tiny_config
 from torch import nn
 
-from ganlib import export, runs
-from ganlib.cli import main
+from ganlib.cli.parser import main
 from ganlib.families import MODELS, family
-from ganlib.files import commit, locked
-from ganlib.manifest import about, made_here
 from ganlib.models.convolutional import UpConv2d
+from ganlib.page import export
+from ganlib.runs import store
+from ganlib.runs.files import commit, locked
+from ganlib.runs.manifest import about, made_here
 from ganlib.sampling import generate
 
 ITEMS = {"float16": 2, "float32": 4}  # bytes a number
@@ -132,7 +133,7 @@ def test_every_array_has_its_own_aligned_place(finished, tmp_path):
 def test_recorded_runs_are_sent_as_they_are_stored():
     """Half-precision matrices are exact, so a page shows what the chapters show."""
     for name in ("gan", "cgan"):
-        run = runs.find_run(name)
+        run = store.find_run(name)
         described, content = export.encode(run.generator(), 100, 10 if run.conditional else 0)
         stored = {one["weight"]["dtype"] for one in described["layers"] if one["kind"] == "dense"}
         assert stored == {"float16"} and len(content) < 6_000_000
@@ -170,10 +171,10 @@ def names(folder) -> list[str]:
     return [entry["name"] for entry in json.loads((folder / "index.json").read_text())["models"]]
 
 
-def renamed(run: runs.Run, folder) -> str:
+def renamed(run: store.Run, folder) -> str:
     """The run again, under another name."""
     for path in run.folder.rglob("*.*"):
-        runs.write_whole(folder / path.relative_to(run.folder), path.read_bytes())
+        store.write_whole(folder / path.relative_to(run.folder), path.read_bytes())
     return str(folder)
 
 
@@ -240,13 +241,13 @@ def test_a_run_does_not_replace_another_one_of_its_name(finished, digits, tmp_pa
     other = tmp_path / "other" / finished.name
     for epochs in (1, 2):
         config = replace(finished.config, seed=1, n_epochs=epochs)
-        for _ in runs.train_run(other, config, digits, resume=epochs == 2):
+        for _ in store.train_run(other, config, digits, resume=epochs == 2):
             pass
         assert "another model called" in refused(capsys, other, "--out", out)
     assert everything(out) == before
     longer = tmp_path / "longer" / finished.name  # the same run, gone on
     renamed(finished, longer)
-    for _ in runs.train_run(longer, replace(finished.config, n_epochs=3), digits, resume=True):
+    for _ in store.train_run(longer, replace(finished.config, n_epochs=3), digits, resume=True):
         pass
     assert main(["export", str(longer), "--out", str(out)]) == 0
     assert json.loads((out / f"{finished.name}.json").read_text())["epochs"] == 3

@@ -5,12 +5,13 @@ import torch
 from conftest import copies, same_tensors
 from torch import nn
 
-from ganlib import data, families, runs, sampling
+from ganlib import data, families, sampling
 from ganlib.configuration import TrainingConfig
 from ganlib.data import batches
 from ganlib.families import MODELS, Family, build, family
 from ganlib.losses import BCE, LOSSES, discriminator_loss, probability
 from ganlib.products import fast_float32_products
+from ganlib.runs import store
 from ganlib.steps import Batch, discriminator_step, each_image_once, generator_step, noise
 from ganlib.training import average_step, epoch_seed, start, train
 
@@ -229,8 +230,8 @@ def test_a_new_kind_of_model_is_one_line_in_the_table(model, monkeypatch, tmp_pa
     for folder, stops in (("whole", (3,)), ("stopped", (1, 3))):
         for number, n_epochs in enumerate(stops):
             settings = TrainingConfig(**vars(config) | {"n_epochs": n_epochs})
-            list(runs.train_run(tmp_path / folder, settings, images, resume=number > 0))
-    whole, stopped = (runs.read_run(tmp_path / name) for name in ("whole", "stopped"))
+            list(store.train_run(tmp_path / folder, settings, images, resume=number > 0))
+    whole, stopped = (store.read_run(tmp_path / name) for name in ("whole", "stopped"))
     assert same_tensors(whole.generator().state_dict(), stopped.generator().state_dict())
     assert torch.equal(whole.losses().values, stopped.losses().values)
     assert not same_tensors(whole.generator().state_dict(), before["generator"])

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import Deadly, Killed, child_environment, tiny_config
 
-from ganlib.files import RunError, commit, locked, read_checked, settle, write_whole
-from ganlib.runs import train_run
+from ganlib.runs.files import RunError, commit, locked, read_checked, settle, write_whole
+from ganlib.runs.store import train_run
 
 
 def test_a_file_is_written_in_place_of_the_old_one(tmp_path):
@@ -119,7 +119,7 @@ def test_what_fails_halfway_leaves_the_old_files_and_nothing_else(monkeypatch, t
 HOLDER = """
 import sys, time
 from pathlib import Path
-from ganlib.files import locked
+from ganlib.runs.files import locked
 
 with locked(Path(sys.argv[1])):
     print("held", flush=True)

@@ -6,8 +6,10 @@ from PIL import Image
 from test_analysis import additive, made_results, made_run
 from test_endurance import made_long
 
-from ganlib import analysis, curves, findings, runs
-from ganlib.history import LOGGING_RULES
+from ganlib.figures import curves, findings
+from ganlib.runs import store
+from ganlib.runs.history import LOGGING_RULES
+from ganlib.studies import analysis
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_the_table_of_steps_has_a_line_each(results, unfinished):
 
 @pytest.fixture(scope="module")
 def recorded() -> list:
-    return [runs.find_run(name) for name in ("gan", "cgan")]
+    return [store.find_run(name) for name in ("gan", "cgan")]
 
 
 def test_ranges_are_those_of_the_history(recorded):

@@ -5,11 +5,12 @@ import math
 import pytest
 from conftest import networks_of
 
-from ganlib import comparisons, gains
-from ganlib.analysis import COVERAGE, FRECHET
 from ganlib.families import n_parameters
-from ganlib.gains import WORST_DIGIT
-from ganlib.improvements import MODELS, VARIANTS
+from ganlib.figures import comparisons
+from ganlib.studies import gains
+from ganlib.studies.analysis import COVERAGE, FRECHET
+from ganlib.studies.gains import WORST_DIGIT
+from ganlib.studies.improvements import MODELS, VARIANTS
 
 
 def measured(**measures) -> dict:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganlib.history import LOGGING_RULES, STATS, WINDOW, LossHistory, summarise
+from ganlib.runs.history import LOGGING_RULES, STATS, WINDOW, LossHistory, summarise
 from ganlib.steps import LOGGED
 
 

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from ganlib import data, experiment, improvements, metrics, runs
+from ganlib import data
 from ganlib.configuration import TrainingConfig
 from ganlib.families import family
-from ganlib.improvements import Arm, arms
+from ganlib.judge import metrics
+from ganlib.runs import store
+from ganlib.studies import experiment, improvements
+from ganlib.studies.improvements import Arm, arms
 
 
 def test_the_cells_cross_layers_and_the_labels_way_in():
@@ -35,7 +38,7 @@ def test_a_cell_is_measured_with_and_without_the_average(small_experiment, judge
     arm, against = Arm("cbn-cgan", 1), metrics.reference(*pair, judge)
     found = experiment.run_cell(arm, tmp_path, against, "cpu")
     assert {key: found[key] for key in vars(arm)} == vars(arm)
-    run = runs.read_run(tmp_path / arm.name)
+    run = store.read_run(tmp_path / arm.name)
     for kept, generator in (
         (found["metrics"]["2"], run.generator()),
         (found["latest"], run.latest_generator()),

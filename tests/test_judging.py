@@ -10,21 +10,13 @@ import torch
 from conftest import refused, tiny_config
 from PIL import Image
 
-from ganlib import (
-    classifier,
-    commands,
-    data,
-    endurance,
-    experiment,
-    improvements,
-    judging,
-    metrics,
-    recording,
-    runs,
-    workers,
-)
-from ganlib.cli import main
-from ganlib.files import locked
+from ganlib import data
+from ganlib.cli import commands, judging
+from ganlib.cli.parser import main
+from ganlib.judge import classifier, metrics
+from ganlib.runs import store
+from ganlib.runs.files import locked
+from ganlib.studies import endurance, experiment, improvements, recording, workers
 from ganlib.training import TrainingDiverged
 
 
@@ -32,7 +24,7 @@ from ganlib.training import TrainingDiverged
 def here(tmp_path, monkeypatch, judge):
     """A folder of its own, for what ships too; a judge of the digits at hand."""
     monkeypatch.chdir(tmp_path)
-    for room in (commands, recording, runs):
+    for room in (commands, recording, store):
         monkeypatch.setattr(room, "RECORDED", tmp_path / "recorded")
     monkeypatch.setattr(classifier, "SHIPPED", tmp_path / "recorded" / "classifier.safetensors")
     monkeypatch.setattr(experiment, "RESULTS", tmp_path / "recorded" / "experiment.json")
@@ -49,7 +41,7 @@ def recipes(monkeypatch):
     found = {"one": small, "two": replace(small, model="cgan", loss="mse")}
     for room in (judging, recording):
         monkeypatch.setattr(room, "RECIPES", found)
-    monkeypatch.setattr("ganlib.cli.RECIPES", found)
+    monkeypatch.setattr("ganlib.cli.parser.RECIPES", found)
     return found
 
 
@@ -62,15 +54,15 @@ def test_record_trains_packs_measures_and_skips(here, recipes, monkeypatch, caps
     monkeypatch.setattr(metrics, "load_classifier", lambda *on: asked.append(on) or judge)
     assert main(["record", "one", "--device", "cpu"]) == 0
     assert asked == [(torch.device("cpu"),)]  # the judge is where the training was
-    assert runs.recorded_names() == ["one"]
+    assert store.recorded_names() == ["one"]
     assert "the judge" not in capsys.readouterr().out
     assert main(["record", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
-    assert runs.recorded_names() == ["one", "two"]
+    assert store.recorded_names() == ["one", "two"]
     assert "one is recorded already" in said and "the judge" in said
     folder = here / "recorded" / "two"
     assert not (folder / "checkpoint.safetensors").exists()
-    found = runs.find_run("two").metrics()
+    found = store.find_run("two").metrics()
     assert list(found) == [1, 2] and found[1]["n_images"] == 200
     assert found[2]["memorised_pixels"] is not None and "memorised_pixels" not in found[1]
     assert main(["sample", "two", "--digit", "7", "--n", "4", "--out", "seven.png"]) == 0
@@ -83,11 +75,11 @@ def test_record_trains_packs_measures_and_skips(here, recipes, monkeypatch, caps
 def test_a_stopped_recording_goes_on(here, recipes, capsys):
     folder, digits = here / "runs" / "one", data.load("digits", "train", 8, size=70)
     config = replace(recipes["one"], device="cpu")
-    for _ in runs.train_run(folder, config, digits):
+    for _ in store.train_run(folder, config, digits):
         break
     assert main(["record", "one", "--device", "cpu"]) == 0
     assert "going on with" in capsys.readouterr().out
-    assert runs.find_run("one").epochs_done == 2
+    assert store.find_run("one").epochs_done == 2
 
 
 def test_a_run_that_is_being_trained_is_not_recorded_meanwhile(here, recipes, capsys):
@@ -115,10 +107,10 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones(here, capsys):
 
 
 @pytest.fixture(params=["gan", "cgan"])
-def run(request, here, digits) -> runs.Run:
-    for _ in runs.train_run(here / request.param, tiny_config(request.param), digits):
+def run(request, here, digits) -> store.Run:
+    for _ in store.train_run(here / request.param, tiny_config(request.param), digits):
         pass
-    return runs.read_run(here / request.param)
+    return store.read_run(here / request.param)
 
 
 def test_evaluate_prints_what_measure_finds_and_writes_it(run, here, capsys, judge):
@@ -157,11 +149,11 @@ def test_the_matrix_shows_each_count(capsys):
     ],
 )
 def test_what_evaluate_refuses(here, digits, capsys, arguments, words):
-    for _ in runs.train_run(here / "gan", tiny_config(n_epochs=1), digits):
+    for _ in store.train_run(here / "gan", tiny_config(n_epochs=1), digits):
         pass
     other = replace(digits, name="fashion-mnist")
     config = tiny_config(n_epochs=1, dataset="fashion-mnist")
-    for _ in runs.train_run(here / "fashion", config, other):
+    for _ in store.train_run(here / "fashion", config, other):
         pass
     refused(capsys, ["evaluate", *arguments.split()], *words)
 

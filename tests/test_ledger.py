@@ -8,8 +8,9 @@ from test_analysis import made_results, made_run
 from test_endurance import made_long
 from test_gains import additive, made_improvements
 
-from ganlib import analysis, claims, contrasts, endurance, findings, gains, ledger
-from ganlib.history import LOGGING_RULES
+from ganlib.figures import findings
+from ganlib.runs.history import LOGGING_RULES
+from ganlib.studies import analysis, claims, contrasts, endurance, gains, ledger
 
 CHAPTER = Path(__file__).resolve().parents[1] / "book" / "04_loss_analysis.ipynb"
 

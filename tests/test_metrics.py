@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from ganlib import data, metrics
-from ganlib.metrics import (
+from ganlib import data
+from ganlib.judge import metrics
+from ganlib.judge.metrics import (
     class_kl,
     confusion,
     copied_share,

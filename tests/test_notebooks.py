@@ -108,7 +108,7 @@ def test_nothing_is_defined_twice(chapter, notebook):
     for other in CHAPTERS:
         if other != chapter:
             elsewhere |= defined(nbformat.read(ROOT / other, as_version=4))
-    for room in Path(ganlib.__file__).parent.glob("*.py"):
+    for room in Path(ganlib.__file__).parent.rglob("*.py"):
         elsewhere |= {
             node.name
             for node in ast.parse(room.read_text()).body

@@ -14,9 +14,10 @@ import torch
 from conftest import ROOT, convolutional_generator, networks_of, served, stir
 from PIL import Image
 
-from ganlib import export, runs
 from ganlib.data import unscale
 from ganlib.families import MODELS, family
+from ganlib.page import export
+from ganlib.runs import store
 from ganlib.sampling import generate, interpolate
 
 pytestmark = pytest.mark.slow
@@ -42,7 +43,7 @@ def noise(seed: int, n: int = 100, limit: float | None = None) -> torch.Tensor:
 # --- The engine ----------------------------------------------------------------------------------
 
 
-NAMES = ["small", *runs.recorded_names(), *(f"untrained-{model}" for model in MODELS)]
+NAMES = ["small", *store.recorded_names(), *(f"untrained-{model}" for model in MODELS)]
 
 
 @cache
@@ -50,8 +51,8 @@ def exported(name: str) -> tuple[torch.nn.Module, int, int]:
     """One of NAMES, as export.encode takes it: the generator, latent_dim, n_classes."""
     if name == "small":
         return convolutional_generator(), 8, 3
-    if name in runs.recorded_names():
-        run = runs.find_run(name)
+    if name in store.recorded_names():
+        run = store.find_run(name)
         return run.generator(), run.config.latent_dim, 10 if run.conditional else 0
     torch.manual_seed(0)
     model = name.removeprefix("untrained-")
@@ -193,7 +194,7 @@ def drawing(page, act) -> None:
 
 def wanted(name: str, seeds, digits, limit: float | None = None) -> np.ndarray:
     """PyTorch's images for seeds and digits, side by side, as grey levels (32, 32 * N)."""
-    run = runs.find_run(name)
+    run = store.find_run(name)
     z = torch.stack([noise(seed, limit=limit) for seed in seeds])
     images = generate(run.generator(), z, *([torch.tensor(digits)] if run.conditional else []))
     return np.concatenate(list(unscale(images)[:, 0].numpy()), axis=1)

@@ -11,7 +11,7 @@ from execute import execute
 from pictures import with_tables
 
 import ganlib
-from ganlib import analysis, gains
+from ganlib.studies import analysis, gains
 
 ROOT = Path(__file__).resolve().parents[1]
 

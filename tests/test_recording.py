@@ -9,13 +9,14 @@ import torch
 from conftest import Deadly, Killed, same_tensors, tiny_config
 from safetensors.torch import load_file
 
-from ganlib import experiment, recording, runs
 from ganlib.configuration import TrainingConfig
-from ganlib.files import locked
-from ganlib.recording import RECIPES, half_matrix, pack
-from ganlib.runs import RunError, read_run, train_run
+from ganlib.runs import store
+from ganlib.runs.files import locked
+from ganlib.runs.store import RunError, read_run, train_run
 from ganlib.sampling import generate, sheet_inputs, to_sheet
 from ganlib.steps import LOGGED
+from ganlib.studies import experiment, recording
+from ganlib.studies.recording import RECIPES, half_matrix, pack
 
 MEGABYTES = 40  # all recorded runs together; a clone should not take long
 
@@ -159,12 +160,12 @@ def test_a_recording_appears_with_its_measures_or_not_at_all(
     monkeypatch, finished, tmp_path, measured
 ):
     monkeypatch.setattr(recording, "RECORDED", tmp_path)
-    monkeypatch.setattr(runs, "RECORDED", tmp_path)
+    monkeypatch.setattr(store, "RECORDED", tmp_path)
     with pytest.raises(Killed):
         pack(finished, against="killed")
-    assert runs.recorded_names() == [] and not list(tmp_path.iterdir())
+    assert store.recorded_names() == [] and not list(tmp_path.iterdir())
     assert pack(finished, against=measured).metrics() == {1: {"run": 2}, 2: {"run": 2}}
-    assert runs.recorded_names() == [finished.name]
+    assert store.recorded_names() == [finished.name]
     before = files_in(tmp_path)
     with pytest.raises(Killed):
         pack(finished, against="killed")
@@ -214,20 +215,20 @@ def test_a_run_is_packed_by_one_process_at_a_time(finished, tmp_path):
 
 # --- The runs that ship --------------------------------------------------------------------------
 
-every_recorded_run = pytest.mark.parametrize("name", runs.recorded_names())
+every_recorded_run = pytest.mark.parametrize("name", store.recorded_names())
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_is_recorded(name):
-    assert name in runs.recorded_names(), f"python -m ganlib record {name} makes it"
+    assert name in store.recorded_names(), f"python -m ganlib record {name} makes it"
 
 
 @every_recorded_run
 def test_a_recorded_run_is_its_recipe_to_the_end(name):
-    run = runs.find_run(name)
+    run = store.find_run(name)
     assert replace(run.config, device="auto") == replace(RECIPES[name], device="auto")
     assert run.epochs_done == run.config.n_epochs
-    usual = {epoch for epoch in runs.SAMPLE_EPOCHS if epoch <= run.config.n_epochs}
+    usual = {epoch for epoch in store.SAMPLE_EPOCHS if epoch <= run.config.n_epochs}
     assert run.sample_epochs() == sorted(usual | {run.config.n_epochs})
     assert run.made["seconds"] > 0 and run.made["device"] and run.made["torch"]
 
@@ -235,7 +236,7 @@ def test_a_recorded_run_is_its_recipe_to_the_end(name):
 @every_recorded_run
 def test_recorded_weights_draw_the_recorded_sheet(name):
     """One grey level for half precision, one for another processor's rounding."""
-    run = runs.find_run(name)
+    run = store.find_run(name)
     images = generate(run.generator(), *sheet_inputs(run.config))
     apart = grey_levels_apart(to_sheet(images), run.sheet(run.epochs_done))
     assert apart.max() <= 2 and apart.mean() < 0.1
@@ -243,7 +244,7 @@ def test_recorded_weights_draw_the_recorded_sheet(name):
 
 @every_recorded_run
 def test_recorded_sheets_are_of_different_epochs(name):
-    run = runs.find_run(name)
+    run = store.find_run(name)
     sheets = [run.sheet(epoch) for epoch in run.sample_epochs()]
     for one, next_one in zip(sheets, sheets[1:]):
         assert grey_levels_apart(one, next_one).mean() > 1
@@ -251,7 +252,7 @@ def test_recorded_sheets_are_of_different_epochs(name):
 
 @every_recorded_run
 def test_recorded_losses_cover_every_iteration_and_keep_their_extremes(name):
-    run = runs.find_run(name)
+    run = store.find_run(name)
     history = run.losses()
     iterations_an_epoch = 938  # 60,000 images in batches of 64, the last one smaller
     n_epochs = run.config.n_epochs
@@ -274,7 +275,7 @@ def test_recorded_losses_cover_every_iteration_and_keep_their_extremes(name):
 @every_recorded_run
 def test_recorded_losses_agree_with_their_loss(name):
     """d_loss is the mean of its halves; squares on a probability never pass 1."""
-    run = runs.find_run(name)
+    run = store.find_run(name)
     log = dict(zip(LOGGED, run.losses().values.unbind(dim=1)))
     torch.testing.assert_close(log["d_loss"], (log["d_real_loss"] + log["d_fake_loss"]) / 2)
     low, high = run.losses().range("g_loss", "d_loss", "d_real_loss", "d_fake_loss")
@@ -285,7 +286,7 @@ def test_recorded_losses_agree_with_their_loss(name):
 
 @every_recorded_run
 def test_recorded_runs_name_each_of_their_files_by_its_sha_256(name):
-    run = runs.find_run(name)
+    run = store.find_run(name)
     folder = run.folder
     there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert there == {"config.json", *run.files}
@@ -295,12 +296,12 @@ def test_recorded_runs_name_each_of_their_files_by_its_sha_256(name):
 
 @every_recorded_run
 def test_recorded_runs_hold_nothing_but_what_is_read(name):
-    folder = runs.find_run(name).folder
+    folder = store.find_run(name).folder
     kinds = {path.suffix for path in folder.rglob("*") if path.is_file()}
     assert kinds == {".json", ".safetensors", ".png"}
     assert not (folder / "checkpoint.safetensors").exists() and not (folder / "weights").exists()
 
 
 def test_recorded_runs_are_small():
-    sizes = [path.stat().st_size for path in Path(runs.RECORDED).rglob("*") if path.is_file()]
+    sizes = [path.stat().st_size for path in Path(store.RECORDED).rglob("*") if path.is_file()]
     assert sum(sizes) < MEGABYTES * 1_000_000

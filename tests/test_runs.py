@@ -16,12 +16,13 @@ import torch
 from conftest import Deadly, Killed, child_environment, same_tensors, tiny_config
 from safetensors.torch import load_file, save_file
 
-from ganlib import data, runs
+from ganlib import data
 from ganlib.data import DigitImages
 from ganlib.families import MODELS, build, family
-from ganlib.files import PARTIAL, digest, own_files
-from ganlib.manifest import FORMAT
-from ganlib.runs import RunError, read_run, train_run
+from ganlib.runs import store
+from ganlib.runs.files import PARTIAL, digest, own_files
+from ganlib.runs.manifest import FORMAT
+from ganlib.runs.store import RunError, read_run, train_run
 from ganlib.sampling import generate, sheet_inputs, to_sheet
 from ganlib.steps import LOGGED
 from ganlib.training import TrainingDiverged
@@ -255,7 +256,8 @@ def test_killed_at_a_change_of_the_disk_and_resumed_equals_uninterrupted(
 CHILD = """
 import sys, time
 import torch
-from ganlib import data, runs
+from ganlib import data
+from ganlib.runs import store
 from ganlib.configuration import TrainingConfig
 
 folder, deadly, threads, settings = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
@@ -268,7 +270,7 @@ def wait_for_the_kill(players):
         time.sleep(60)
 
 digits = data.load(config.dataset, img_size=config.img_size, size=config.train_size)
-for epoch in runs.train_run(folder, config, digits, on_iteration=wait_for_the_kill):
+for epoch in store.train_run(folder, config, digits, on_iteration=wait_for_the_kill):
     pass
 """
 
@@ -826,23 +828,23 @@ def test_an_epoch_without_samples_says_which_there_are(finished):
 
 def test_a_run_is_found_by_its_folder(finished):
     for name in (finished.folder, str(finished.folder)):
-        assert runs.find_run(name) == finished
+        assert store.find_run(name) == finished
 
 
 def test_a_recorded_run_is_found_by_its_name(monkeypatch, finished):
-    monkeypatch.setattr(runs, "RECORDED", finished.folder.parent)
-    assert runs.recorded_names() == [finished.name]
-    assert runs.find_run(finished.name) == finished
+    monkeypatch.setattr(store, "RECORDED", finished.folder.parent)
+    assert store.recorded_names() == [finished.name]
+    assert store.find_run(finished.name) == finished
     with pytest.raises(RunError, match=f"no run called 'best': recorded runs are {finished.name}"):
-        runs.find_run("best")
+        store.find_run("best")
 
 
 def test_a_folder_without_a_run_is_a_run_error(tmp_path):
     with pytest.raises(RunError, match="is not a run: it has no config.json"):
-        runs.find_run(tmp_path)
+        store.find_run(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a/" * 3000, "nul\0byte"])
 def test_a_name_that_no_folder_can_have_is_a_run_error(name):
     with pytest.raises(RunError, match="no run called"):
-        runs.find_run(name)
+        store.find_run(name)

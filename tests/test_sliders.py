@@ -11,8 +11,10 @@ from conftest import ROOT, need_mnist
 from execute import chapters
 from PIL import Image
 
-from ganlib import curves, data, runs
-from ganlib.plotting import mosaic
+from ganlib import data
+from ganlib.figures import curves
+from ganlib.figures.plotting import mosaic
+from ganlib.runs import store
 
 SIDE_BY_SIDE = "cgan", "cbn-cgan", "c-dcgan", "cbn-dcgan", "cbn-dcgan-spectral"  # in chapter 5
 CHAPTERS = [str(chapter.with_suffix("")) for chapter in chapters()]
@@ -48,11 +50,11 @@ def training_images() -> data.DigitImages:
     return data.load("mnist", "train", img_size=28)
 
 
-def of_epoch(run: runs.Run, epoch: str) -> np.ndarray:
+def of_epoch(run: store.Run, epoch: str) -> np.ndarray:
     return mosaic(run.samples(int(epoch)), 10)
 
 
-def of_digit_and_epoch(run: runs.Run, digit: str, epoch: str) -> np.ndarray:
+def of_digit_and_epoch(run: store.Run, digit: str, epoch: str) -> np.ndarray:
     """A sheet has one z a row and one digit a column; the slider shows one column as a row."""
     return mosaic(run.samples(int(epoch))[int(digit) :: 10], 10)
 
@@ -61,7 +63,7 @@ def of_digit(dataset: data.DigitImages, digit: str) -> np.ndarray:
     return mosaic(dataset.images[dataset.labels == int(digit)][:50], 10)
 
 
-def of_models(sheets: list[runs.Run], digit: str, epoch: str, model: str) -> np.ndarray:
+def of_models(sheets: list[store.Run], digit: str, epoch: str, model: str) -> np.ndarray:
     """A row for each of the runs, or for the one of that name."""
     shown = [run for run in sheets if model in ("all", run.name)]
     last = [str(run.epochs_done) for run in shown]
@@ -71,19 +73,19 @@ def of_models(sheets: list[runs.Run], digit: str, epoch: str, model: str) -> np.
 
 def of_run_and_epoch(_, run: str, epoch: str) -> np.ndarray:
     """A figure of samples, losses and measures, as its file holds it: indices into its palette."""
-    (frame,) = curves.frames(runs.find_run(run), [int(epoch)])
+    (frame,) = curves.frames(store.find_run(run), [int(epoch)])
     return np.asarray(Image.open(io.BytesIO(curves.palette_png(frame))))
 
 
 def sources(names: frozenset[str]) -> list:
     """Pairs of a function and its first argument, which together give a position's picture."""
-    recorded = [runs.find_run(name) for name in runs.recorded_names()]
+    recorded = [store.find_run(name) for name in store.recorded_names()]
     if names == {"epoch"}:
         return [(of_epoch, run) for run in recorded]
     if names == {"digit", "epoch"}:
         return [(of_digit_and_epoch, run) for run in recorded if run.conditional]
     if names == {"digit", "epoch", "model"}:
-        return [(of_models, [runs.find_run(name) for name in SIDE_BY_SIDE])]
+        return [(of_models, [store.find_run(name) for name in SIDE_BY_SIDE])]
     if names == {"run", "epoch"}:
         return [(of_run_and_epoch, None)]
     if names == {"digit"}:
@@ -95,7 +97,7 @@ def same(source, settings: dict[str, str], picture: np.ndarray) -> bool:
     function, argument = source
     try:
         return np.array_equal(function(argument, **settings), picture)
-    except runs.RunError:  # a run without this epoch is not the one
+    except store.RunError:  # a run without this epoch is not the one
         return False
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganlib.tables import Table, n_intervals
+from ganlib.figures.tables import Table, n_intervals
 
 
 @pytest.fixture

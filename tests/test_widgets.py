@@ -1,4 +1,4 @@
-"""ganlib.widgets: Colab's ipywidgets 7, which joins no slider and picture; the live view."""
+"""Widgets: Colab's ipywidgets 7, which joins no slider and picture; the live view."""
 
 from types import SimpleNamespace
 
@@ -7,8 +7,10 @@ import pytest
 import torch
 from conftest import tiny_config
 
-from ganlib import runs, sampling, training, widgets
-from ganlib.plotting import mosaic
+from ganlib import sampling, training
+from ganlib.figures import widgets
+from ganlib.figures.plotting import mosaic
+from ganlib.runs import store
 from ganlib.sampling import png
 
 
@@ -28,7 +30,7 @@ def test_the_kernel_shows_the_page_that_the_slider_is_at(ipywidgets_7, digits):
 
 
 def test_two_sliders_choose_among_all_pictures(ipywidgets_7):
-    run = runs.find_run("cgan")
+    run = store.find_run("cgan")
     digits, epochs, seen = widgets.digit_and_epoch_sliders(run).children
     for digit, epoch in ((0, "0"), (7, "200"), (3, "25")):
         digits.index, epochs.value = digit, epoch
@@ -38,7 +40,7 @@ def test_two_sliders_choose_among_all_pictures(ipywidgets_7):
 
 
 def test_a_model_is_shown_by_itself_or_below_the_others(ipywidgets_7):
-    models = [runs.find_run("cgan"), runs.find_run("cbn-cgan")]
+    models = [store.find_run("cgan"), store.find_run("cbn-cgan")]
     shown = widgets.digit_epoch_and_model_sliders(models, (0, 5))
     digits, epochs, which, seen = shown.children
     digits.index, epochs.value = 8, "last"

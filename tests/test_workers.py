@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 from conftest import child_environment
 
-from ganlib import experiment, judging, metrics, workers
-from ganlib.cli import main
+from ganlib.cli import judging
+from ganlib.cli.parser import main
 from ganlib.configuration import TrainingConfig
-from ganlib.runs import RunError
+from ganlib.judge import metrics
+from ganlib.runs.store import RunError
+from ganlib.studies import experiment, workers
 
 N_IMAGES = 300
 pytestmark = pytest.mark.filterwarnings("ignore:the judge reads only")  # these digits are not its

@@ -12,10 +12,12 @@ from pathlib import Path
 import torch
 from execute import with_palette
 
-from ganlib import analysis, comparisons, findings, gains, runs
-from ganlib.plotting import mosaic
+from ganlib.figures import comparisons, findings
+from ganlib.figures.plotting import mosaic
+from ganlib.figures.tables import Table
+from ganlib.runs import store
 from ganlib.sampling import png
-from ganlib.tables import Table
+from ganlib.studies import analysis, gains
 
 EPOCHS = (0, 1, 5, 25, 50)  # the run is at its best at the last
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +28,7 @@ MARKS = [  # around the tables in the README
 ]
 
 
-def cover(run: runs.Run, row: int = 0) -> bytes:
+def cover(run: store.Run, row: int = 0) -> bytes:
     """The PNG: five epochs of row ``row`` of a conditional run's sheets, twice as large."""
     images = torch.cat([run.samples(epoch)[10 * row : 10 * row + 10] for epoch in EPOCHS])
     return png(mosaic(images, columns=10).repeat(2, axis=0).repeat(2, axis=1))
@@ -64,11 +66,11 @@ def with_tables(readme: str, results: dict, improved: dict) -> str:
 
 if __name__ == "__main__":
     row = int(sys.argv[1]) if len(sys.argv) > 1 else 0  # a z whose digits are all legible
-    run = runs.find_run("cgan")
-    runs.write_whole(STATIC / "cover.png", cover(run, row))
-    best = runs.find_run("cbn-dcgan-spectral")
-    runs.write_whole(STATIC / "playground.png", png(best.sheet(best.epochs_done)))
+    run = store.find_run("cgan")
+    store.write_whole(STATIC / "cover.png", cover(run, row))
+    best = store.find_run("cbn-dcgan-spectral")
+    store.write_whole(STATIC / "playground.png", png(best.sheet(best.epochs_done)))
     results = analysis.load()
-    runs.write_whole(STATIC / "findings.png", gallery())
+    store.write_whole(STATIC / "findings.png", gallery())
     readme = ROOT / "README.md"
-    runs.write_whole(readme, with_tables(readme.read_text(), results, gains.load()).encode())
+    store.write_whole(readme, with_tables(readme.read_text(), results, gains.load()).encode())

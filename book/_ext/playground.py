@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from ganlib.export import export
-from ganlib.runs import find_run
+from ganlib.page.export import export
+from ganlib.runs.store import find_run
 
 
 def export_models(app: Sphinx) -> None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganlib.errors import Refused
+from ganlib import Refused
 from ganlib.models.mlp import LEAK
 
 

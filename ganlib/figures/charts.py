@@ -1,0 +1,221 @@
+"""Flow charts of the networks (Fig. 1-3), drawn from the modules themselves.
+
+A chart is made by sending a batch through the network and noting what each layer receives and
+returns; change a network and its chart changes with it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ganlib.families import evaluating, n_parameters
+from ganlib.figures.plotting import D_ORANGE, G_BLUE, INK, _figure
+from ganlib.models.convolutional import UpConv2d
+from ganlib.models.normalisation import ConditionalBatchNorm
+
+CBN = "CBN"  # conditional batch normalisation, as a chart writes it
+_LABEL_GREY = "#6b6b6b"
+
+
+@dataclass
+class Block:
+    """Layers that act together, led by the one with weights: its text, and the shape it returns."""
+
+    lines: list[str]
+    shape: tuple[int, ...]
+    embedding: bool = False
+
+
+def trace(network: nn.Module, *inputs: Tensor) -> list[Block]:
+    """The network's blocks in the order in which a batch meets them.
+
+    A layer with a weight matrix or kernel opens a block; normalisation and activation join it.
+    Shapes leave out the batch.
+    """
+    blocks: list[Block] = []
+
+    def note(layer: nn.Module, _inputs, output: Tensor) -> None:
+        shape = tuple(output.shape[1:])
+        if isinstance(layer, nn.Flatten):
+            return
+        if isinstance(layer, nn.Unflatten):
+            blocks[-1].shape = shape
+        elif isinstance(layer, nn.Embedding):
+            text = f"Embedding\n{layer.num_embeddings} → {layer.embedding_dim}"
+            blocks.append(Block([text, *_reined(layer)], shape, embedding=True))
+        elif isinstance(layer, nn.Linear):
+            text = f"Linear\n{layer.in_features} → {layer.out_features}"
+            blocks.append(Block([text, *_reined(layer)], shape))
+        elif isinstance(layer, nn.Conv2d):
+            stride = f"\nstride {layer.stride[0]}" if layer.stride[0] > 1 else ""
+            text = f"Conv {_by(layer.kernel_size)}{stride}"
+            text += f"\n{layer.in_channels} → {layer.out_channels}"
+            first = [f"Upsample\nto {_by(shape[1:])}"] if isinstance(layer, UpConv2d) else []
+            blocks.append(Block([*first, text, *_reined(layer)], shape))
+        else:
+            blocks[-1].lines.append(_short_name(layer))
+            blocks[-1].shape = shape
+
+    hooks = [layer.register_forward_hook(note) for layer in _layers(network)]
+    try:
+        with torch.no_grad(), evaluating(network):
+            network(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return blocks
+
+
+def _layers(module: nn.Module) -> list[nn.Module]:
+    """The parts that have no parts, each once; how a weight is made (spectral norm) is no part."""
+    parts = {part for name, part in module.named_children() if name != "parametrizations"}
+    found = dict.fromkeys(layer for part in parts for layer in _layers(part))
+    return list(found) or [module]
+
+
+def _reined(layer: nn.Module) -> list[str]:
+    """What the layer's weights are put through before each use."""
+    made = layer.parametrizations.weight if parametrize.is_parametrized(layer, "weight") else []
+    return [type(one).__name__.strip("_") for one in made]
+
+
+def _by(sizes: tuple[int, ...]) -> str:
+    return " × ".join(map(str, sizes))
+
+
+def _short_name(layer: nn.Module) -> str:
+    if isinstance(layer, (nn.Dropout, nn.Dropout2d)):
+        return f"Dropout {layer.p:g}"
+    if isinstance(layer, ConditionalBatchNorm):
+        return CBN
+    name = type(layer).__name__
+    return "BatchNorm" if name.startswith("BatchNorm") else name
+
+
+def _box(axes: Axes, x: float, y: float, text: str, colour: str, width: float, height: float):
+    shape = FancyBboxPatch(
+        (x - width / 2, y - height / 2),
+        width,
+        height,
+        boxstyle="round,pad=0,rounding_size=0.08",
+        facecolor=colour + "1f",  # the colour, nearly transparent
+        edgecolor=colour,
+        lw=1.3,
+    )
+    axes.add_patch(shape)
+    axes.text(x, y, text, ha="center", va="center", fontsize=8, linespacing=1.35)
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], text: str = ""):
+    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.1})
+    if text:
+        middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
+        axes.text(middle[0], middle[1] + 0.1, text, ha="center", fontsize=7.5)
+
+
+def _draw_network(axes: Axes, network: nn.Module, blocks: list[Block], ends: tuple[str, str]):
+    """One network from left to right; the height of a box grows with the width of its layer."""
+    colour = G_BLUE if ends[1] == "image" else D_ORANGE
+    chain = [block for block in blocks if not block.embedding]
+    step, width, x_in = 1.75, 1.2, -1.75
+    normalised: list[tuple[float, float]] = []  # below each box that is told the label
+    axes.text(x_in, 0, ends[0], ha="center", va="center", fontsize=9, weight="bold")
+    for place, block in enumerate(chain):
+        text = "\n".join(block.lines)
+        height = max(1.0 + 0.05 * block.shape[0] ** 0.5, 0.5 + 0.28 * (text.count("\n") + 1))
+        x = place * step
+        _box(axes, x, 0, text, colour, width, height)
+        if place:
+            arriving = _by(chain[place - 1].shape[:1]) + "".join(
+                f"\n× {side}" for side in chain[place - 1].shape[1:]
+            )
+            _arrow(axes, (x - step + width / 2, 0), (x - width / 2, 0), arriving)
+        if CBN in block.lines:
+            normalised.append((x, -height / 2))
+    _arrow(axes, (x_in + 0.55, 0), (-width / 2, 0))
+    end = (len(chain) - 1) * step + width / 2
+    _arrow(axes, (end, 0), (end + 0.5, 0))
+    axes.text(end + 0.6, 0, ends[1], ha="left", va="center", fontsize=9, weight="bold")
+    if normalised:
+        _draw_classes(axes, x_in, normalised)
+    for place, block in enumerate(blocks):
+        if block.embedding and place == 0:
+            _draw_embedding(axes, block, x_in, (-0.9, -0.05), "joined")
+        elif block.embedding:  # met behind the last features: a projection
+            _draw_embedding(axes, block, x, (x + 0.3, -height / 2), "product")
+    axes.set_title(f"{type(network).__name__}: {n_parameters(network):,} parameters", loc="left")
+    low = -2.5 if normalised or len(chain) < len(blocks) else -1.45
+    axes.set(xlim=(-2.5, 8.9), ylim=(low, 1.45))
+    axes.set_aspect("equal")
+    axes.axis("off")
+
+
+def _draw_classes(axes: Axes, x: float, ends: list[tuple[float, float]]) -> None:
+    """The label's way into conditional normalisation: one line below, an arrow up to each box."""
+    axes.text(x, -2.3, "label y", ha="center", va="center", fontsize=9, weight="bold")
+    axes.plot([x + 0.5, ends[-1][0]], [-2.3, -2.3], color=_LABEL_GREY, lw=1.1)
+    for end in ends:
+        style = {"arrowstyle": "-|>", "color": _LABEL_GREY, "lw": 1.1, "shrinkA": 0}
+        axes.annotate("", end, (end[0], -2.3), arrowprops=style)
+
+
+def _draw_embedding(
+    axes: Axes, block: Block, x: float, joint: tuple[float, float], how: str
+) -> None:
+    """The label's way in through an embedding, whose arrow ends at ``joint``."""
+    axes.text(x, -2.3, "label y", ha="center", va="center", fontsize=9, weight="bold")
+    _box(axes, x, -1.4, "\n".join(block.lines), _LABEL_GREY, 1.2, 0.75)
+    style = {"arrowstyle": "-|>", "color": _LABEL_GREY, "lw": 1.1}
+    axes.annotate("", (x, -1.78), (x, -2.12), arrowprops=style)
+    axes.annotate("", joint, (x + 0.3, -1.02), arrowprops=style)
+    axes.text(x - 0.05, -0.72, how, ha="right", fontsize=8, color=_LABEL_GREY)
+
+
+def flow_chart(generator: nn.Module, discriminator: nn.Module, latent_dim: int = 100) -> Figure:
+    """Fig. 1 (GAN), Fig. 3 (CGAN) and their kind: both networks, layer by layer, with sizes."""
+    told = nn.Embedding, ConditionalBatchNorm
+    conditional = any(isinstance(layer, told) for layer in generator.modules())
+    labels = (torch.zeros(2, dtype=torch.long),) if conditional else ()
+    z = torch.zeros(2, latent_dim)
+    g_blocks = trace(generator, z, *labels)
+    with torch.no_grad(), evaluating(generator):
+        images = generator(z, *labels)
+    d_blocks = trace(discriminator, images, *labels)
+    figure, (top, bottom) = _figure(9.5, 7.6 if conditional else 6.2, 2, 1)
+    _draw_network(top, generator, g_blocks, (f"noise z\n{latent_dim}", "image"))
+    size = " × ".join(str(n) for n in images.shape[1:])
+    _draw_network(bottom, discriminator, d_blocks, (f"image\n{size}", "score"))
+    return figure
+
+
+def game_chart(conditional: bool = False) -> Figure:
+    """Fig. 2 and its unconditional twin: who sees what, and where the score goes."""
+    figure, axes = _figure(8, 3.0 if conditional else 2.7)
+    _box(axes, 2, 1, "generator G", G_BLUE, 1.5, 0.8)
+    _box(axes, 5.6, 0, "discriminator D", D_ORANGE, 1.7, 0.8)
+    axes.text(0, 1, "noise z", ha="center", va="center", weight="bold")
+    axes.text(2, -1, "real image x", ha="center", va="center", weight="bold")
+    axes.text(8.1, 0, "score:\nreal or not?", ha="center", va="center", weight="bold")
+    _arrow(axes, (0.5, 1), (1.25, 1))
+    _arrow(axes, (2.75, 1), (4.75, 0.2))
+    _arrow(axes, (2.75, -1), (4.75, -0.2))
+    _arrow(axes, (6.45, 0), (7.3, 0))
+    made = "G(z, y)" if conditional else "G(z)"
+    axes.text(4.0, 0.85, made, ha="left", va="center", fontsize=9, color=G_BLUE)
+    back = {"arrowstyle": "-|>", "color": D_ORANGE, "lw": 1.1, "ls": "--"}
+    axes.annotate("", (2.2, 0.58), (4.72, 0), arrowprops=back)
+    axes.text(2.75, 0.1, "gradient", ha="center", va="center", fontsize=9, color=D_ORANGE)
+    if conditional:
+        axes.text(2, 2.15, "label y", ha="center", color=_LABEL_GREY, weight="bold")
+        axes.text(5.6, 2.15, "the same label y", ha="center", color=_LABEL_GREY, weight="bold")
+        for x, y in ((2, 1.4), (5.6, 0.4)):
+            style = {"arrowstyle": "-|>", "color": _LABEL_GREY, "lw": 1.1}
+            axes.annotate("", (x, y), (x, 2.05), arrowprops=style)
+    axes.set(xlim=(-0.7, 9.1), ylim=(-1.4, 2.5 if conditional else 1.6))
+    axes.axis("off")
+    return figure

@@ -1,0 +1,164 @@
+"""What a notebook shows and a reader moves: sliders, a live view of a training, source code.
+
+A slider's pictures are made beforehand and travel with the notebook, slider and picture are joined
+in the browser (jslink). So the same slider works in Jupyter and on the rendered page, where no
+kernel runs. Colab still comes with ipywidgets 7, which has no Stack; there the kernel joins them.
+"""
+
+import inspect
+from collections.abc import Sequence
+
+import ipywidgets
+from IPython.display import Markdown, display
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ganlib.configuration import TrainingConfig
+from ganlib.data import DigitImages
+from ganlib.figures.curves import frames, palette_png
+from ganlib.figures.plotting import live_training, mosaic
+from ganlib.runs.store import Run
+from ganlib.sampling import generate, png, sheet_inputs
+from ganlib.steps import Batch
+from ganlib.training import Epoch, Players, train
+
+_ZOOM = 2  # screen pixels for each pixel of a digit
+
+
+def show_source(*objects) -> Markdown:
+    """The library's own source of some functions or classes, as it stands now, highlighted."""
+    code = "\n\n".join(inspect.getsource(thing).rstrip() for thing in objects)
+    return Markdown(f"```python\n{code}\n```")
+
+
+# --- Sliders -------------------------------------------------------------------------------------
+
+
+def _pictures(pages: Sequence[Tensor], columns: int) -> list[ipywidgets.Image]:
+    layout = ipywidgets.Layout(max_width="100%", height="auto")  # a kilobyte, so all share it
+    pictures = []
+    for page in pages:
+        grid = mosaic(page, columns)
+        height, width = (str(_ZOOM * side) for side in grid.shape)
+        size = {"width": width, "height": height, "layout": layout}
+        pictures.append(ipywidgets.Image(value=png(grid), format="png", **size))
+    return pictures
+
+
+def _slider(options: Sequence[str], description: str, start: int) -> ipywidgets.SelectionSlider:
+    slider = ipywidgets.SelectionSlider(
+        options=list(options), index=start, description=description, continuous_update=True
+    )
+    slider.layout.width = "min(100%, 28em)"
+    return slider
+
+
+def _stack(frames: Sequence[ipywidgets.Widget], slider: ipywidgets.Widget) -> ipywidgets.Widget:
+    """All frames on top of each other; the slider's position says which is seen."""
+    if not hasattr(ipywidgets, "Stack"):
+        seen = ipywidgets.VBox([frames[slider.index]])
+        slider.observe(lambda move: setattr(seen, "children", [frames[move["new"]]]), "index")
+        return seen
+    stack = ipywidgets.Stack(frames, selected_index=slider.index)
+    ipywidgets.jslink((slider, "index"), (stack, "selected_index"))
+    return stack
+
+
+def flip_book(
+    pages: Sequence[Tensor], options: Sequence[str], description: str, columns: int = 10, start=-1
+) -> ipywidgets.Widget:
+    """A slider over ``pages``, each a batch of images (N, 1, H, W); ``options`` names them."""
+    slider = _slider(options, description, start % len(pages))
+    return ipywidgets.VBox([slider, _stack(_pictures(pages, columns), slider)])
+
+
+def epoch_slider(run: Run) -> ipywidgets.Widget:
+    """The run's sample sheet at each epoch that it kept, the same z throughout."""
+    epochs = run.sample_epochs()
+    return flip_book([run.samples(e) for e in epochs], [str(e) for e in epochs], "epoch")
+
+
+def digit_slider(dataset: DigitImages, n: int = 50) -> ipywidgets.Widget:
+    """The first ``n`` images of each class of a data set."""
+    pages = [dataset.images[dataset.labels == label][:n] for label in range(10)]
+    return flip_book(pages, dataset.class_names, "digit", start=0)
+
+
+def digit_and_epoch_sliders(run: Run, digit: int = 3) -> ipywidgets.Widget:
+    """A conditional run: pick a digit and an epoch, see the same ten z as that digit then."""
+    epochs = run.sample_epochs()
+    digits = _slider([str(d) for d in range(10)], "digit", digit)
+    when = _slider([str(e) for e in epochs], "epoch", len(epochs) - 1)
+    inner = []
+    for epoch in epochs:
+        by_digit = run.samples(epoch).unflatten(0, (10, 10)).transpose(0, 1)
+        inner.append(_stack(_pictures(by_digit, 10), digits))
+    return ipywidgets.VBox([digits, when, _stack(inner, when)])
+
+
+def digit_epoch_and_model_sliders(
+    runs: Sequence[Run], epochs: Sequence[int], digit: int = 3
+) -> ipywidgets.Widget:
+    """Pick a digit, an epoch and a conditional run, or all of them, one below the other.
+
+    Each draws the same ten z. All of ``runs`` must have the same seed, and have kept samples of all
+    ``epochs``; after these comes the last epoch of each, whichever that is.
+    """
+    digits = _slider([str(d) for d in range(10)], "digit", digit)
+    when = _slider([*map(str, epochs), "last"], "epoch", len(epochs))
+    which = _slider(["all", *(run.name for run in runs)], "model", 0)
+    rows = []
+    for run in runs:
+        inner = []
+        for epoch in (*epochs, run.epochs_done):
+            by_digit = run.samples(epoch).unflatten(0, (10, 10)).transpose(0, 1)
+            inner.append(_stack(_pictures(by_digit, 10), digits))
+        name = ipywidgets.HTML(f"{run.name}, trained for {run.epochs_done} epochs in all")
+        rows.append(ipywidgets.VBox([name, _stack(inner, when)]))
+    return ipywidgets.VBox([digits, when, which, _stack([ipywidgets.VBox(rows), *rows], which)])
+
+
+def run_and_epoch_sliders(
+    runs: Sequence[Run], epochs: Sequence[int] = (0, 1, 5, 10, 25, 50, 100, 150, 200)
+) -> ipywidgets.Widget:
+    """Pick a run and an epoch: samples, the losses with a cursor, and the measures move together.
+
+    All of ``runs`` must have kept samples of all ``epochs``.
+    """
+    which = _slider([run.name for run in runs], "run", 0)
+    when = _slider([str(epoch) for epoch in epochs], "epoch", len(epochs) - 1)
+    inner = []
+    for run in runs:
+        pictures = []
+        for frame in frames(run, epochs):
+            picture = ipywidgets.Image(value=palette_png(frame), format="png")
+            picture.layout.max_width = "100%"
+            picture.add_class("smooth")  # text, unlike digits, is not to be shown as pixels
+            pictures.append(picture)
+        inner.append(_stack(pictures, when))
+    return ipywidgets.VBox([which, when, _stack(inner, which)])
+
+
+# --- Training, watched ---------------------------------------------------------------------------
+
+
+def watch_training(
+    players: Players, dataset: DigitImages, config: TrainingConfig, title: str = ""
+) -> list[Epoch]:
+    """Train as :func:`ganlib.training.train` does, with a progress bar and a picture that grows.
+
+    After every epoch the newest samples, from the same z, appear beside the losses so far.
+    Returns every Epoch.
+    """
+    n_batches = -(-len(dataset) // config.batch_size)
+    n_iterations = -(-n_batches // config.d_steps) * (config.n_epochs - players.epoch)
+    inputs = sheet_inputs(config, Batch(dataset.images, dataset.labels))
+    screen, history = display(display_id=True), []
+    with tqdm(total=n_iterations, desc="training", unit="step") as bar:
+        arguments = players, dataset.images, dataset.labels, config
+        for epoch in train(*arguments, on_iteration=lambda _: bar.update()):
+            history.append(epoch)
+            samples = generate(players.artist, *inputs)
+            made = f"epoch {epoch.number} of {config.n_epochs}"
+            screen.update(live_training(samples, history, f"{title} {made}".strip()))
+    return history

@@ -1,0 +1,1 @@
+"""What reads digits and measures images."""

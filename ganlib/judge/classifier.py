@@ -1,0 +1,147 @@
+"""The judge: a small convolutional network that reads digits.
+
+It is trained on MNIST's training split alone and ships with the package. Its answers say which
+digit an image shows, and the 128 numbers behind them, its *features*, say how two images differ to
+a reader of digits, which pixels tell badly.
+"""
+
+import hashlib
+import math
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load as from_bytes
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from ganlib.configuration import choose_device
+from ganlib.data import DigitImages, batches, resize
+from ganlib.products import fast_float32_products
+from ganlib.runs.store import RECORDED, RunError, write_whole
+
+TRAINED_ON = "mnist"  # other digits, scikit-learn's for one, fill their frame: it misreads them
+SHIPPED = RECORDED / "classifier.safetensors"
+SIZE = 32  # pixels a side; other images are resized
+N_FEATURES = 128
+BATCH = 128  # images of a training step
+
+
+class Classifier(nn.Module):
+    """Images (N, 1, 32, 32) in [-1, 1] to ten raw scores each, (N, 10)."""
+
+    def __init__(self, widths: tuple[int, ...] = (16, 32, 64, 64)):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for n_in, n_out in zip((1, *widths), widths):
+            layers += [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out)]
+            layers += [nn.ReLU(inplace=True), nn.MaxPool2d(2)]
+        side = SIZE // 2 ** len(widths)
+        layers += [nn.Flatten(), nn.Linear(widths[-1] * side**2, N_FEATURES), nn.ReLU()]
+        self.features = nn.Sequential(*layers)
+        self.scores = nn.Linear(N_FEATURES, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.scores(self.features(images))
+
+
+@torch.no_grad()
+def read_digits(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The classifier's features (N, 128) and raw scores (N, 10) of images (N, 1, H, W)."""
+    device = next(classifier.parameters()).device
+    parts = []
+    with fast_float32_products():
+        for part in images.split(1000):  # in parts, to bound the memory of the layers between
+            part = part.to(device)
+            if part.shape[-1] != SIZE:
+                part = resize(part, SIZE)
+            parts.append(classifier.features(part))
+        features = torch.cat(parts)
+        return features, classifier.scores(features)
+
+
+def accuracy(classifier: Classifier, digits: DigitImages) -> float:
+    """The share of ``digits`` that the classifier reads as labelled."""
+    _, scores = read_digits(classifier, digits.images)
+    return float((scores.argmax(dim=1) == digits.labels.to(scores.device)).float().mean())
+
+
+# --- Training ------------------------------------------------------------------------------------
+
+
+def jitter(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Each image (N, 1, H, W) turned by up to 10 degrees, scaled by up to 10 % and shifted by up
+    to a tenth of its side: the same digit, written a little differently."""
+    turn, scale, right, down = torch.rand(4, len(images), generator=rng, device=rng.device) * 2 - 1
+    turn, scale = turn * math.radians(10), 1 + 0.1 * scale
+    cos, sin = turn.cos() * scale, turn.sin() * scale
+    # A shift of 0.2 is a tenth of the side, which runs from -1 to 1.
+    rows = torch.stack([cos, -sin, 0.2 * right, sin, cos, 0.2 * down], dim=1)
+    grid = F.affine_grid(rows.view(-1, 2, 3), list(images.shape), align_corners=False)
+    # Padded with zeros, so the background, -1, has to be 0 meanwhile.
+    return F.grid_sample(images + 1, grid, align_corners=False) - 1
+
+
+def train_classifier(
+    digits: DigitImages, n_epochs: int = 12, seed: int = 0, device: str = "auto", on_batch=None
+) -> Classifier:
+    """A classifier trained on ``digits`` (32x32), in evaluation mode.
+
+    Adam under a one-cycle learning rate (Smith and Topin 2018), in batches of BATCH. The same seed
+    gives the same classifier on the same machine.
+    """
+    digits = digits.to(choose_device(device))
+    rng = torch.Generator(digits.images.device).manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # the CPU's alone, which is given back
+        classifier = Classifier().to(digits.images.device)
+    n_steps = n_epochs * math.ceil(len(digits) / BATCH)
+    optimizer = torch.optim.Adam(classifier.parameters(), weight_decay=1e-5)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=n_steps)
+    for _ in range(n_epochs):
+        classifier.train()
+        with fast_float32_products():
+            for index in batches(len(digits), BATCH, rng):
+                scores = classifier(jitter(digits.images[index], rng))
+                loss = F.cross_entropy(scores, digits.labels[index], label_smoothing=0.05)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                if on_batch is not None:
+                    on_batch()
+    return classifier.eval()
+
+
+# --- On disk -------------------------------------------------------------------------------------
+
+
+def save_classifier(classifier: Classifier, path: Path | None = None) -> None:
+    """Write the classifier to ``path`` (default: where it ships), whole or not at all."""
+    weights = {key: value.cpu().contiguous() for key, value in classifier.state_dict().items()}
+    write_whole(path or SHIPPED, to_bytes(weights))
+
+
+def load_classifier(device: str | torch.device = "cpu", path: Path | None = None) -> Classifier:
+    """The trained classifier, in evaluation mode. Raises RunError if its file is not usable."""
+    classifier, path = Classifier(), path or SHIPPED
+    content = _content(path)
+    try:
+        classifier.load_state_dict(from_bytes(content))
+    except Exception as error:  # safetensors' own error class derives from Exception alone
+        raise RunError(f"{path} is damaged: python -m ganlib record classifier") from error
+    return classifier.to(device).eval()
+
+
+def digest(path: Path | None = None) -> str:
+    """The SHA-256 of the trained classifier's file. Raises RunError if there is none."""
+    return hashlib.sha256(_content(path or SHIPPED)).hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(
+            f"no usable classifier in {path}: python -m ganlib record classifier trains it"
+        ) from error

@@ -1,0 +1,1 @@
+"""The book's experiments, and what they say of the paper's claims."""

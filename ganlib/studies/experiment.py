@@ -1,0 +1,248 @@
+"""The experiment of chapter 4: what do the label, the loss and BatchNorm's eps each change?
+
+Every cell of the grid is an ordinary run of the same length, trained once for each seed and
+measured at the same epochs. A finished cell is a result and goes into ``experiment.json``, which
+ships; whatever is there is skipped, so the grid can grow by seeds at any time. The experiment of
+chapter 5 (:mod:`ganlib.studies.improvements`) has other cells and its own file, and the rest from
+here.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Protocol
+
+from torch import nn
+
+from ganlib import Refused
+from ganlib.configuration import TrainingConfig
+from ganlib.judge import classifier, metrics
+from ganlib.runs.files import locked
+from ganlib.runs.store import RECORDED, Run, RunError, read_run, train_run, write_whole
+from ganlib.sampling import draw
+
+RESULTS = RECORDED / "experiment.json"
+EPOCHS = (1, 2, 5, 10, 15, 20, 25)  # measured; the last ends the run
+COUNTS = (200, 500, 1000, 2000, 5000, metrics.N_IMAGES)  # of images that the floor is measured on
+DATASET = "mnist"
+LOSSES = ("bce", "mse", "least-squares")
+BN_EPS = (1e-5, 0.8)
+# (conditioning, whose discriminator) -> model
+MODELS = {
+    ("none", "own"): "gan",
+    ("label", "own"): "cgan",
+    ("none", "swapped"): "gan-large-d",
+    ("label", "swapped"): "cgan-small-d",
+}
+# The discriminators are swapped where the paper trains them, with its own losses.
+SWAPPED = (("none", "bce", 1e-5), ("label", "mse", 1e-5))
+
+
+class AnyCell(Protocol):
+    """One run of an experiment: a dataclass of its levels, among them a ``seed``."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def epochs(self) -> tuple[int, ...]: ...  # measured; the last ends the run
+
+    def config(self, **changes) -> TrainingConfig: ...
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of chapter 4's experiment: a level of each factor, and a seed."""
+
+    conditioning: str  # none or label
+    loss: str
+    bn_eps: float
+    discriminator: str  # own or swapped
+    seed: int
+
+    @property
+    def name(self) -> str:
+        swapped = "-swapped" if self.discriminator == "swapped" else ""
+        return f"{self.conditioning}-{self.loss}-eps{self.bn_eps:g}{swapped}-seed{self.seed}"
+
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        return EPOCHS
+
+    def config(self, **changes) -> TrainingConfig:
+        """The run's configuration: Table 1's, but for what the cell says and ``changes``."""
+        model = MODELS[self.conditioning, self.discriminator]
+        chosen = {"model": model, "loss": self.loss, "bn_eps": self.bn_eps, "seed": self.seed}
+        return TrainingConfig(**{"n_epochs": self.epochs[-1]} | chosen | changes)
+
+
+def cells(n_seeds: int = 3, n_seeds_least_squares: int = 1) -> list[Cell]:
+    """The grid, seed by seed, so that a grid cut short has as many seeds as possible everywhere.
+
+    Raises Refused if there are no seeds.
+    """
+    if n_seeds < 1 or n_seeds_least_squares < 0:
+        raise Refused(f"the number of seeds must be at least 1, not {n_seeds}")
+    grid = []
+    for seed in range(max(n_seeds, n_seeds_least_squares)):
+        for conditioning, loss, bn_eps in product(("none", "label"), LOSSES, BN_EPS):
+            if seed < (n_seeds_least_squares if loss == "least-squares" else n_seeds):
+                grid.append(Cell(conditioning, loss, bn_eps, "own", seed))
+        if seed < n_seeds:
+            grid += [Cell(*levels, "swapped", seed) for levels in SWAPPED]
+    return grid
+
+
+# --- One cell ------------------------------------------------------------------------------------
+
+
+def run_cell(
+    cell: AnyCell,
+    workspace: Path,
+    against: metrics.Reference,
+    device: str = "auto",
+    on_epoch: Callable[[], None] | None = None,
+) -> dict:
+    """Train a cell into ``workspace/NAME``, or go on with it, and measure it; see `result`."""
+    folder = workspace / cell.name
+    config = cell.config(dataset=against.train.name, device=device)
+    resume = (folder / "config.json").exists()
+    for _ in train_run(folder, config, against.train, (0, *cell.epochs), resume):
+        if on_epoch is not None:
+            on_epoch()
+    return result(cell, read_run(folder), against)
+
+
+def measure_run(
+    run: Run,
+    epochs: Iterable[int],
+    against: metrics.Reference,
+    copies: bool = True,
+) -> dict[str, dict]:
+    """The run's measures at ``epochs``, by epoch (as text, for JSON); copies at the last only.
+
+    Every epoch draws from the same 10,000 points z. The run's latest weights need no kept
+    ones, so a packed run can be measured at its end.
+    """
+    found, epochs = {}, list(epochs)
+    for epoch in epochs:
+        generator = run.generator(None if epoch == run.epochs_done else epoch)
+        look = copies and epoch == epochs[-1]
+        found[str(epoch)] = measure_generator(generator, run, against, look)
+    return found
+
+
+def measure_generator(
+    generator: nn.Module, run: Run, against: metrics.Reference, copies: bool = False
+) -> dict:
+    """The measures of a generator of the run's kind, on 10,000 images from the same z always."""
+    images, labels = draw(generator, run.config, metrics.N_IMAGES, seed=0)
+    return metrics.measure(images, labels if run.conditional else None, against, copies)
+
+
+def result(cell: AnyCell, run: Run, against: metrics.Reference) -> dict:
+    """What is kept of a finished cell: its measures, and its losses under each logging rule.
+
+    If the run averaged G's weights, also what its latest weights score at the end: ``latest``.
+    """
+    means = {column: run.losses().epoch(column).tolist() for column in ("g_loss", "d_loss")}
+    made = {"device": run.made["device"], "seconds": run.made["seconds"]}
+    measured = {"metrics": measure_run(run, cell.epochs, against)}
+    if run.config.ema:
+        measured["latest"] = measure_generator(run.latest_generator(), run, against)
+    named = {"name": cell.name} | asdict(cell)
+    return named | made | measured | {"losses": loss_ranges(run), "epoch_means": means}
+
+
+def loss_ranges(run: Run) -> dict[str, dict[str, tuple[float, float]]]:
+    """Smallest and largest G loss and D loss of a run, by logging rule."""
+    ranges = {column: run.losses().ranges(column) for column in ("g_loss", "d_loss")}
+    rules = ranges["g_loss"]
+    return {rule: {column: found[rule] for column, found in ranges.items()} for rule in rules}
+
+
+# --- All results ---------------------------------------------------------------------------------
+
+
+# The classifier's digest when results did not name it yet: it judged all that lack one.
+FIRST_JUDGE = "a84254ef84927b1378e4997fbc3d98bd0e64cddabd08c896102583c00bcd4090"
+
+
+def protocol(epochs: tuple[int, ...]) -> dict:
+    """What all results in one file share, the judge among it: its file's SHA-256."""
+    return {
+        "n_epochs": epochs[-1],
+        "epochs": list(epochs),
+        "n_images": metrics.N_IMAGES,
+        "k": metrics.K,
+        "dataset": DATASET,
+        "classifier": classifier.digest(),
+    }
+
+
+def check_protocol(results: dict, wanted: dict, path: Path) -> None:
+    """Raises RunError if ``results``, those in ``path``, were not made as ``wanted``."""
+    found = results["protocol"]
+    if other := [key for key in wanted | found if wanted.get(key) != found.get(key)]:
+        what = ", ".join(f"{key} {found.get(key)}, not {wanted.get(key)}" for key in other)
+        raise RunError(f"{path} follows another protocol ({what}): move it away to start afresh")
+
+
+def read_results(path: Path | None = None, makes_them: str = "python -m ganlib experiment") -> dict:
+    """The results file, by default the shipped one: ``protocol``, ``floor``, ``floor_by_count``
+    and ``runs``. Raises RunError if it is missing or damaged.
+    """
+    path = path or RESULTS
+    try:
+        found = json.loads(path.read_bytes())
+        if {"protocol", "floor", "floor_by_count", "runs"} - found.keys():
+            raise ValueError("parts are missing")
+        found["protocol"].setdefault("classifier", FIRST_JUDGE)
+        return found
+    except OSError as error:
+        raise RunError(f"no results in {path}: {makes_them} makes them") from error
+    except (ValueError, AttributeError) as error:
+        raise RunError(f"{path} is damaged ({error}): delete it and run the experiment") from error
+
+
+def new_results(against: metrics.Reference, epochs: tuple[int, ...]) -> dict:
+    """Results without a run: the protocol, and the floor of every measure, by number of images."""
+    floors = {str(n): metrics.floor(against, n, copies=n == COUNTS[-1]) for n in COUNTS}
+    return {
+        "protocol": protocol(epochs),
+        "floor": floors[str(COUNTS[-1])],
+        "floor_by_count": floors,
+        "runs": [],
+    }
+
+
+def add_result(results: dict, found: dict, sheet: bytes, path: Path) -> dict:
+    """Put a cell's result into the file ``path``, its last ``sheet``, a PNG, into a folder beside.
+
+    ``results`` are those of a file that is not there yet; one that is there is read again, since
+    another process may add to it too. Returns what is in the file now. Raises RunError if that
+    follows another protocol.
+    """
+    sheets = path.with_suffix("")
+    with locked(sheets, wait=60):
+        if path.exists():
+            kept = read_results(path)
+            check_protocol(kept, results["protocol"], path)
+            results = kept
+        others = [other for other in results["runs"] if other["name"] != found["name"]]
+        runs = sorted([*others, found], key=lambda one: one["name"])
+        results = rounded(results | {"runs": runs})
+        write_whole(sheets / f"{found['name']}.png", sheet)
+        write_whole(path, (json.dumps(results) + "\n").encode())
+    return results
+
+
+def rounded(found):
+    """Every number to six significant digits, which are more than the measures are worth."""
+    if isinstance(found, dict):
+        return {key: rounded(value) for key, value in found.items()}
+    if isinstance(found, (list, tuple)):
+        return [rounded(value) for value in found]
+    return float(f"{found:.6g}") if isinstance(found, float) else found
