@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ganlib.families import evaluating, n_parameters
-from ganlib.figures.plotting import D_ORANGE, G_BLUE, INK, _figure
+from ganlib.figures.plotting import D_ORANGE, G_BLUE, INK, new_figure
 from ganlib.models.convolutional import UpConv2d
 from ganlib.models.normalisation import ConditionalBatchNorm
 
@@ -186,7 +186,7 @@ def flow_chart(generator: nn.Module, discriminator: nn.Module, latent_dim: int =
     with torch.no_grad(), evaluating(generator):
         images = generator(z, *labels)
     d_blocks = trace(discriminator, images, *labels)
-    figure, (top, bottom) = _figure(9.5, 7.6 if conditional else 6.2, 2, 1)
+    figure, (top, bottom) = new_figure(9.5, 7.6 if conditional else 6.2, 2, 1)
     _draw_network(top, generator, g_blocks, (f"noise z\n{latent_dim}", "image"))
     size = " × ".join(str(n) for n in images.shape[1:])
     _draw_network(bottom, discriminator, d_blocks, (f"image\n{size}", "score"))
@@ -195,7 +195,7 @@ def flow_chart(generator: nn.Module, discriminator: nn.Module, latent_dim: int =
 
 def game_chart(conditional: bool = False) -> Figure:
     """Fig. 2 and its unconditional twin: who sees what, and where the score goes."""
-    figure, axes = _figure(8, 3.0 if conditional else 2.7)
+    figure, axes = new_figure(8, 3.0 if conditional else 2.7)
     _box(axes, 2, 1, "generator G", G_BLUE, 1.5, 0.8)
     _box(axes, 5.6, 0, "discriminator D", D_ORANGE, 1.7, 0.8)
     axes.text(0, 1, "noise z", ha="center", va="center", weight="bold")

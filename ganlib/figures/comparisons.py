@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from torch import Tensor
 
 from ganlib.figures.findings import SPREAD, _draw_sheet, _mean_and_spread, _shown
-from ganlib.figures.plotting import GREEN, GREY, INK, _draw_grid, _figure
+from ganlib.figures.plotting import GREEN, GREY, INK, draw_grid, new_figure
 from ganlib.figures.tables import Table
 from ganlib.judge.classifier import load_classifier, read_digits
 from ganlib.runs.store import Run
@@ -27,7 +27,7 @@ _IN_THE_END = (DISTANCE, ACCURACY, WORST_DIGIT, COVERAGE, RECALL, PRECISION, SPE
 def gallery(seed: int = 0, n_rows: int = 4, folder: Path | None = None) -> Figure:
     """Samples of the four cells at the last epoch: layers down, the label's way in across."""
     folder = folder or RESULTS.with_suffix("")
-    figure, axes = _figure(8.6, 4.1, 2, 2)
+    figure, axes = new_figure(8.6, 4.1, 2, 2)
     for (layers, label), model in MODELS.items():
         place = axes[LAYERS.index(layers), LABEL.index(label)]
         _draw_sheet(place, folder / f"{model}-seed{seed}.png", n_rows)
@@ -92,7 +92,7 @@ def courses(results: dict, measures: Sequence[Measure] = (DISTANCE, COVERAGE)) -
     Dots are where it was measured. A run's minutes are its epochs, each as long as its mean.
     """
     epochs = results["protocol"]["epochs"]
-    figure, axes = _figure(9, 5.6, len(measures), 2, sharey="row", sharex="col")
+    figure, axes = new_figure(9, 5.6, len(measures), 2, sharey="row", sharex="col")
     for (layers, label), model in MODELS.items():
         runs = gains.runs_of(results, model)
         for row, measure in zip(axes, measures):
@@ -136,10 +136,10 @@ def best_and_worst(images: Tensor, labels: Tensor, n: int = 5) -> Figure:
     counts = [int((labels == digit).sum()) for digit in range(10)]
     best = [ranks[:n] for ranks in order]
     worst = [ranks[:count][-n:].flip(0) for ranks, count in zip(order, counts)]
-    figure, axes = _figure(9, 5.2 * n / 10, 1, 2)
+    figure, axes = new_figure(9, 5.2 * n / 10, 1, 2)
     for place, chosen, title in zip(axes, (best, worst), ("clearest", "most doubtful")):
         grid = images[[int(ranks[row]) for row in range(n) for ranks in chosen]]
-        _draw_grid(place, grid, 10, title)
+        draw_grid(place, grid, 10, title)
     return figure
 
 

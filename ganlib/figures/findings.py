@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from ganlib.figures.plotting import GREEN, GREY, INK, _draw_grid, _figure
+from ganlib.figures.plotting import GREEN, GREY, INK, draw_grid, new_figure
 from ganlib.figures.tables import Table
 from ganlib.sampling import SHEET, from_sheet
 from ganlib.studies import analysis
@@ -51,7 +51,7 @@ _JUDGED = (COVERAGE, RECALL, PRECISION, FRECHET)  # of every effect
 def floors(results: dict) -> Figure:
     """What real training images score against the test images, by how many are measured."""
     shown = (COVERAGE, RECALL, PRECISION, FRECHET)
-    figure, axes = _figure(9, 2.5, 1, len(shown))
+    figure, axes = new_figure(9, 2.5, 1, len(shown))
     counts = sorted(results["floor_by_count"], key=int)
     for place, measure in zip(axes, shown):
         values = [results["floor_by_count"][n][measure.key] for n in counts]
@@ -73,7 +73,7 @@ def gallery(seed: int = 0, n_rows: int = 4, folder: Path | None = None) -> Figur
     """
     folder = folder or RESULTS.with_suffix("")
     rows = [(c, eps) for eps, c in product(FACTORS["bn_eps"], FACTORS["conditioning"])]
-    figure, axes = _figure(8.6, 6.1, len(rows) + 1, len(LOSSES))
+    figure, axes = new_figure(8.6, 6.1, len(rows) + 1, len(LOSSES))
     for (down, (condition, eps)), (across, loss) in product(enumerate(rows), enumerate(LOSSES)):
         name = f"{condition}-{loss}-eps{eps:g}-seed{seed}"
         _draw_sheet(axes[down, across], folder / f"{name}.png", n_rows)
@@ -95,7 +95,7 @@ def _draw_sheet(place: Axes, path: Path, n_rows: int) -> None:
     if path.is_file():
         sheet = np.array(Image.open(path))
         images = from_sheet(sheet, sheet.shape[0] // SHEET)
-        _draw_grid(place, images[: SHEET * n_rows], SHEET)
+        draw_grid(place, images[: SHEET * n_rows], SHEET)
     else:
         place.annotate("not run yet", (0.5, 0.5), xycoords="axes fraction", ha="center")
         place.set(xticks=[], yticks=[])
@@ -105,7 +105,7 @@ def courses(results: dict, measures: Sequence[Measure] = (COVERAGE, FRECHET)) ->
     """Measures by epoch: one column for each loss, a thin line for each run, a thick mean."""
     epochs = results["protocol"]["epochs"]
     size = 9, 2.5 * len(measures) + 0.5
-    figure, axes = _figure(*size, len(measures), len(LOSSES), sharex=True, sharey="row")
+    figure, axes = new_figure(*size, len(measures), len(LOSSES), sharex=True, sharey="row")
     for key, runs in analysis.cells(results).items():
         condition, loss, eps, discriminator = key
         if discriminator != "own":
@@ -139,7 +139,7 @@ def courses(results: dict, measures: Sequence[Measure] = (COVERAGE, FRECHET)) ->
 def endurance(long: dict, n_rows: int = 5) -> Figure:
     """The GAN's seeds over 200 epochs: measures by epoch, and each seed's last samples below."""
     runs, epochs, measures = long["runs"], long["protocol"]["epochs"], (COVERAGE, CLASSES, FRECHET)
-    figure, (top, bottom) = _figure(9, 4.6, 2, max(len(measures), len(runs)))
+    figure, (top, bottom) = new_figure(9, 4.6, 2, max(len(measures), len(runs)))
     for place, measure in zip(top, measures):
         for run, line in zip(runs, cycle(("-", "--", ":"))):
             values = [measure(run, epoch) for epoch in epochs]
@@ -226,7 +226,7 @@ def effects(results: dict, epoch: int | None = None) -> Figure:
     heights = [max(1, len(found[factor, COVERAGE])) for factor in FACTORS]
     size = 9.5, 0.26 * sum(heights) + 1.6
     options = {"sharex": "col", "height_ratios": heights}
-    figure, axes = _figure(*size, len(FACTORS), len(_JUDGED), **options)
+    figure, axes = new_figure(*size, len(FACTORS), len(_JUDGED), **options)
     for (row, factor), (column, measure) in product(enumerate(FACTORS), enumerate(_JUDGED)):
         place = axes[row, column]
         _forest(place, found[factor, measure], measure)
