@@ -153,7 +153,7 @@ def test_bad_requests_are_refused(arguments, message):
 
 
 def test_titles_and_class_names():
-    for name, (title, classes) in data.DATASETS.items():
+    for name, (title, classes, *_) in data.DATASETS.items():
         one = data.DigitImages(torch.zeros(1, 1, 8, 8), torch.zeros(1), name, "test")
         assert one.title == title and one.class_names == classes
         assert len(set(classes)) == 10
@@ -282,12 +282,12 @@ def test_the_fallback_is_marked_as_a_stand_in(empty_home, no_download):
 def test_one_data_set_is_never_mixed_with_the_stand_in(monkeypatch, empty_home, here):
     """One split is there and the other damaged: the stand-in takes the place of both."""
 
-    def half(name, train):
-        if train != (here == "train"):
+    def half(split):
+        if split != here:
             raise data.DataUnavailable("damaged")
         return torch.zeros(5, 28, 28, dtype=torch.uint8), torch.zeros(5)
 
-    monkeypatch.setattr(data, "_torchvision_pixels", half)
+    monkeypatch.setitem(data.DATASETS, "mnist", data.DATASETS["mnist"]._replace(read=half))
     pair = [data.load("mnist", split, 8, fallback=True) for split in data.SPLITS]
     assert [found.replaces for found in pair] == ["MNIST", "MNIST"]
     assert len(data.load("mnist", here, 8)) == 5  # without a stand-in, what is there is there

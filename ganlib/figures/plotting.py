@@ -13,10 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ganlib.data import DigitImages, unscale
+from ganlib.data import DigitImages
 from ganlib.losses import bce_generator, probability, saturating_generator
 from ganlib.runs.history import LossHistory
 from ganlib.runs.store import Run
+from ganlib.sampling import sheet_columns, to_sheet
 from ganlib.training import Epoch
 
 D_ORANGE = "#d95f02"
@@ -55,16 +56,8 @@ def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **o
 
 
 def mosaic(images: Tensor, columns: int) -> np.ndarray:
-    """Images (N, 1, H, W) in [-1, 1] to one grey picture, uint8, with white gaps between them."""
-    n, _, height, width = images.shape
-    rows = -(-n // columns)
-    picture = np.full(
-        (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP), 255, np.uint8
-    )
-    for place, image in enumerate(unscale(images.cpu())[:, 0].numpy()):
-        top, left = (place // columns) * (height + _GAP), (place % columns) * (width + _GAP)
-        picture[top : top + height, left : left + width] = image
-    return picture
+    """Images (N, C, H, W) in [-1, 1] on one picture, uint8, with white gaps between them."""
+    return to_sheet(images, columns, _GAP, paper=255)
 
 
 def draw_grid(
@@ -107,13 +100,14 @@ def epoch_strip(run: Run, epochs: Sequence[int] = PAPER_EPOCHS, n_rows: int = 10
     figure, axes = new_figure(
         9, 3.35 * -(-len(epochs) // 3) * n_rows / 10 + 0.4, -(-len(epochs) // 3), 3
     )
-    digits = [str(d) for d in range(10)] if run.conditional else ()
+    columns = sheet_columns(run.config)
+    digits = [str(d) for d in range(columns)] if run.conditional else ()
     for place in axes.flat:
         place.axis("off")
     for place, epoch in zip(axes.flat, epochs):
         place.axis("on")
-        images = run.samples(epoch)[: n_rows * 10]
-        draw_grid(place, images, 10, f"epoch {epoch}", digits)
+        images = run.samples(epoch)[: n_rows * columns]
+        draw_grid(place, images, columns, f"epoch {epoch}", digits)
     return figure
 
 
