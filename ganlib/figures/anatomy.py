@@ -194,7 +194,7 @@ def checkerboards(seed: int = 0, n_maps: int = 16) -> Figure:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             finer = nn.Sequential(way(n_maps, n_maps, 16), nn.LeakyReLU(0.2), way(n_maps, 1, 32))
-            finer.apply(untrained)
+            finer.apply(dcgan_weights)
         below.imshow(finer(smooth)[0, 0].numpy(), cmap="gray", interpolation="nearest")
         for place in (above, below):
             place.set(xticks=[], yticks=[])
@@ -203,11 +203,3 @@ def checkerboards(seed: int = 0, n_maps: int = 16) -> Figure:
     axes[0, 0].set_ylabel("values that meet")
     axes[1, 0].set_ylabel("random weights")
     return figure
-
-
-def untrained(layer: nn.Module) -> None:
-    """DCGAN's start for any convolution, transposed ones too."""
-    if isinstance(layer, nn.ConvTranspose2d):
-        nn.init.normal_(layer.weight, 0.0, 0.02)
-        nn.init.zeros_(layer.bias)
-    dcgan_weights(layer)

@@ -51,9 +51,10 @@ def trace(network: nn.Module, *inputs: Tensor) -> list[Block]:
         elif isinstance(layer, nn.Linear):
             text = f"Linear\n{layer.in_features} → {layer.out_features}"
             blocks.append(Block([text, *_reined(layer)], shape))
-        elif isinstance(layer, nn.Conv2d):
+        elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             stride = f"\nstride {layer.stride[0]}" if layer.stride[0] > 1 else ""
-            text = f"Conv {_by(layer.kernel_size)}{stride}"
+            kind = "Conv" if isinstance(layer, nn.Conv2d) else "Transposed"
+            text = f"{kind} {_by(layer.kernel_size)}{stride}"
             text += f"\n{layer.in_channels} → {layer.out_channels}"
             first = [f"Upsample\nto {_by(shape[1:])}"] if isinstance(layer, UpConv2d) else []
             blocks.append(Block([*first, text, *_reined(layer)], shape))
