@@ -125,9 +125,9 @@ def mean_images(dataset: DigitImages) -> Figure:
 
     The number is the root mean square of the standard deviations.
     """
-    figure, axes = new_figure(9, 2.7, 2, 10)
+    figure, axes = new_figure(9, 2.7, 2, len(dataset.class_names))
     for label, (top, bottom) in enumerate(axes.T):
-        mine = dataset.images[dataset.labels == label][:, 0]
+        mine = dataset.images[dataset.labels == label].mean(dim=1)  # of the channels
         for place, picture, limits in ((top, mine.mean(0), (-1, 1)), (bottom, mine.std(0), (0, 1))):
             place.imshow(picture.cpu(), cmap="gray", vmin=limits[0], vmax=limits[1])
             place.set(xticks=[], yticks=[])
@@ -152,7 +152,7 @@ def class_counts(datasets: Sequence[DigitImages]) -> Figure:
         at = np.arange(len(names)) + (place - (len(datasets) - 1) / 2) * bar
         label = f"{dataset.split}, {len(dataset):,} images"
         axes.bar(at, share, bar, label=label, color=shade)
-    axes.axhline(10, color=INK, lw=1, ls=":", label="equal shares")
+    axes.axhline(100 / len(names), color=INK, lw=1, ls=":", label="equal shares")
     axes.set(xlabel="class", ylabel="share of images (%)", title=datasets[0].title, ylim=(0, top))
     axes.set_xticks(range(len(names)), names)
     axes.grid(axis="x", visible=False)
