@@ -1,7 +1,7 @@
-"""Flow charts of the networks (Fig. 1-3), drawn from the modules themselves.
+"""Flow charts of the networks, drawn from the modules themselves.
 
-A chart is made by sending a batch through the network and noting what each layer receives and
-returns; change a network and its chart changes with it.
+They answer to Fig. 1 to 3. A chart is made by sending a batch through the network and noting what
+each layer receives and returns; change a network and its chart changes with it.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""Figures. Each function returns a matplotlib Figure and shows or saves nothing itself.
+"""Figures of images and of losses, and the style of all others.
+
+Each function returns a matplotlib Figure and shows or saves nothing itself.
 
 One convention throughout: the discriminator is orange, the generator blue, as in the paper. The
 two stay apart for colour-blind readers, and lines differ in style as well.
