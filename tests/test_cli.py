@@ -20,16 +20,7 @@ from ganlib.configuration import TrainingConfig
 from ganlib.families import MODELS
 from ganlib.runs import store
 
-TINY = [
-    "--dataset",
-    "digits",
-    "--img-size",
-    "8",
-    "--train-size",
-    "64",
-    "--batch-size",
-    "32",
-]
+TINY = ["--dataset", "digits", "--img-size", "8", "--train-size", "64", "--batch-size", "32"]
 TINY += ["--device", "cpu"]
 
 
@@ -143,11 +134,7 @@ def test_loss_defaults_to_the_papers_and_can_be_chosen(tmp_path):
 
 @pytest.mark.parametrize(
     "model, digit, labels",
-    [
-        ("gan", None, [-1] * 13),
-        ("cgan", None, [*range(10), 0, 1, 2]),
-        ("cgan", 7, [7] * 13),
-    ],
+    [("gan", None, [-1] * 13), ("cgan", None, [*range(10), 0, 1, 2]), ("cgan", 7, [7] * 13)],
 )
 def test_sample_npz(trained, tmp_path, model, digit, labels):
     out = tmp_path / "new folder" / "x.npz"
@@ -326,12 +313,7 @@ def test_a_failed_training_leaves_the_readers_own_files_alone(here, monkeypatch,
         (mine / "samples" / name).write_text(name)
     refused(capsys, ["train", "gan", *TINY, "--n-epochs", "1", *way.split(), "--out", mine])
     names = {str(path.relative_to(here)) for path in here.rglob("*")}
-    assert names == {
-        "mine",
-        "mine/samples",
-        "mine/samples/holiday.png",
-        "mine/samples/notes.txt",
-    }
+    assert names == {"mine", "mine/samples", "mine/samples/holiday.png", "mine/samples/notes.txt"}
 
 
 def test_a_folder_without_permission_is_named(here, monkeypatch, capsys):
@@ -354,20 +336,12 @@ def test_another_run_in_the_way(trained, capsys):
     before = files(trained)
     refused(capsys, ["train", "gan", *TINY, "--out", trained / "gan"], "resume")
     for options in (["gan"], ["cgan", "--batch-size", "16"]):
-        refused(
-            capsys,
-            ["train", *options, "--resume", "--out", trained / "cgan"],
-            "another run",
-        )
+        refused(capsys, ["train", *options, "--resume", "--out", trained / "cgan"], "another run")
     assert files(trained) == before
 
 
 def test_damaged_runs(trained, tmp_path, capsys):
-    for name in (
-        "generator.safetensors",
-        "losses.safetensors",
-        "checkpoint.safetensors",
-    ):
+    for name in ("generator.safetensors", "losses.safetensors", "checkpoint.safetensors"):
         folder = tmp_path / name
         folder.mkdir()
         for path in (trained / "cgan").glob("*.*"):

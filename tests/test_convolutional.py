@@ -11,11 +11,7 @@ from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from ganlib.families import MODELS, n_parameters
 from ganlib.losses import BCE
-from ganlib.models.convolutional import (
-    ConvolutionalDiscriminator,
-    UpConv2d,
-    convolutional_layers,
-)
+from ganlib.models.convolutional import ConvolutionalDiscriminator, UpConv2d, convolutional_layers
 from ganlib.steps import discriminator_step_apart
 
 CONVOLUTIONAL = [name for name in MODELS if "dcgan" in name]

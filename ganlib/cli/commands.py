@@ -23,15 +23,7 @@ from ganlib.families import build, family, n_parameters
 from ganlib.figures.tables import aligned
 from ganlib.page.export import export
 from ganlib.runs.files import write_whole
-from ganlib.runs.store import (
-    RECORDED,
-    Run,
-    RunError,
-    find_run,
-    read_run,
-    recorded_names,
-    train_run,
-)
+from ganlib.runs.store import RECORDED, Run, RunError, find_run, read_run, recorded_names, train_run
 from ganlib.sampling import draw, png, to_sheet
 from ganlib.training import TrainingDiverged
 
@@ -86,11 +78,7 @@ def follow(folder: Path, config: TrainingConfig, resume: bool, again: str) -> bo
     ) as bar:
         try:
             for epoch in train_run(
-                folder,
-                config,
-                dataset,
-                resume=resume,
-                on_iteration=lambda _: bar.update(),
+                folder, config, dataset, resume=resume, on_iteration=lambda _: bar.update()
             ):
                 done = epoch.number
                 means = dict(zip(family(config.model).logged, epoch.losses.mean(dim=0).tolist()))

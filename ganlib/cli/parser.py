@@ -133,9 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("model", metavar="MODEL", help=f"one of {', '.join(MODELS)}")
     add_config_options(one)
     one.add_argument(
-        "--out",
-        metavar="DIR",
-        help=f"the run's folder (default: {WORKSPACE}/MODEL-seedSEED)",
+        "--out", metavar="DIR", help=f"the run's folder (default: {WORKSPACE}/MODEL-seedSEED)"
     )
     one.add_argument(
         "--resume",
@@ -185,10 +183,7 @@ def build_parser() -> argparse.ArgumentParser:
         "runs", metavar="RUN", nargs="+", help="a recorded run's name or a run's folder"
     )
     one.add_argument(
-        "--out",
-        metavar="DIR",
-        required=True,
-        help="where RUN.json, RUN.bin and index.json go",
+        "--out", metavar="DIR", required=True, help="where RUN.json, RUN.bin and index.json go"
     )
 
     one = command(

@@ -196,10 +196,7 @@ class Reference:
 
 
 def reference(
-    train: DigitImages,
-    test: DigitImages,
-    classifier: Classifier | None = None,
-    device: str = "cpu",
+    train: DigitImages, test: DigitImages, classifier: Classifier | None = None, device: str = "cpu"
 ) -> Reference:
     """A Reference from both splits of a data set, at the image size of what will be measured.
 
