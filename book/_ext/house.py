@@ -77,6 +77,8 @@ def models_table() -> str:
 
 # --- The picture ---------------------------------------------------------------------------------
 
+# On a small screen it scrolls, by keyboard as well, so that its words can be read.
+FIGURE = '<figure tabindex="0" style="overflow-x:auto">{}</figure>'
 WIDTH, LEFT, ROW, GAP = 760, 130, 26, 10  # of the picture, a room's name, a floor, between rooms
 LETTER = 7.3  # the width of a letter, at 12 pixels
 
@@ -109,7 +111,7 @@ def picture() -> str:
     label = f"The rooms of ganlib, one above the other, from the command line down: {says}."
     return (
         f'<svg role="img" aria-label="{escape(label)}" viewBox="-1 -1 {WIDTH + 2} {y:.0f}" '
-        'style="width:100%;height:auto;color:inherit;font-family:monospace;font-size:12px" '
+        'style="width:100%;min-width:38rem;font-family:monospace;font-size:12px" '
         f'xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
     )
 
@@ -157,7 +159,7 @@ def fill_in(app, docname: str, source: list[str]) -> None:
     for what, table in TABLES.items():
         if marks(what)[0] in source[0]:
             source[0] = source[0].replace(marks(what)[0], table())
-    source[0] = source[0].replace(PICTURE, f"<figure>{picture()}</figure>")
+    source[0] = source[0].replace(PICTURE, FIGURE.format(picture()))
 
 
 def setup(app) -> dict:

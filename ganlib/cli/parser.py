@@ -21,6 +21,7 @@ from ganlib.families import MODELS
 from ganlib.judge import metrics
 from ganlib.studies.recording import RECIPES
 
+A_RUN = "a recorded run's name or a run's folder"
 # What PyTorch says, in a RuntimeError, when memory is refused: on the CPU, and on a GPU.
 NO_MEMORY = re.compile("not enough memory|out of memory|can.t allocate|bad_alloc|ALLOC_FAILED")
 
@@ -143,7 +144,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     one = command("sample", commands.sample_command, "let a trained generator draw images")
-    one.add_argument("run", metavar="RUN", help="a recorded run's name or a run's folder")
+    one.add_argument("run", metavar="RUN", help=A_RUN)
     one.add_argument("--digit", metavar="D", type=whole, help="only this digit, or class")
     add_drawing_options(one, 100, "how many")
     one.add_argument(
@@ -162,10 +163,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     one = command("show", commands.show_command, "show a run's configuration, losses and sizes")
-    one.add_argument("run", metavar="RUN", help="a recorded run's name or a run's folder")
+    one.add_argument("run", metavar="RUN", help=A_RUN)
 
     one = command("evaluate", judging.evaluate_command, "measure how good a run's images are")
-    one.add_argument("run", metavar="RUN", help="a recorded run's name or a run's folder")
+    one.add_argument("run", metavar="RUN", help=A_RUN)
     add_drawing_options(one, metrics.N_IMAGES, "images to measure")
     one.add_argument("--json", metavar="FILE", help="write all measures there too")
 
@@ -179,9 +180,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_making_options(one)
 
     one = command("export", commands.export_command, "write generators for the book's playground")
-    one.add_argument(
-        "runs", metavar="RUN", nargs="+", help="a recorded run's name or a run's folder"
-    )
+    one.add_argument("runs", metavar="RUN", nargs="+", help=A_RUN)
     one.add_argument(
         "--out", metavar="DIR", required=True, help="where RUN.json, RUN.bin and index.json go"
     )

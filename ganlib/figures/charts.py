@@ -112,8 +112,17 @@ def _box(axes: Axes, x: float, y: float, text: str, colour: str, width: float, h
     axes.text(x, y, text, ha="center", va="center", fontsize=8, linespacing=1.35)
 
 
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], text: str = ""):
-    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.1})
+def _arrow(
+    axes: Axes,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    text: str = "",
+    colour: str = INK,
+    **look,
+):
+    """``look``: what else matplotlib's arrowprops are told."""
+    style = {"arrowstyle": "-|>", "color": colour, "lw": 1.1} | look
+    axes.annotate("", end, start, arrowprops=style)
     if text:
         middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
         axes.text(middle[0], middle[1] + 0.1, text, ha="center", fontsize=7.5)
@@ -161,8 +170,7 @@ def _draw_classes(axes: Axes, x: float, ends: list[tuple[float, float]]) -> None
     axes.text(x, -2.3, "label y", ha="center", va="center", fontsize=9, weight="bold")
     axes.plot([x + 0.5, ends[-1][0]], [-2.3, -2.3], color=_LABEL_GREY, lw=1.1)
     for end in ends:
-        style = {"arrowstyle": "-|>", "color": _LABEL_GREY, "lw": 1.1, "shrinkA": 0}
-        axes.annotate("", end, (end[0], -2.3), arrowprops=style)
+        _arrow(axes, (end[0], -2.3), end, colour=_LABEL_GREY, shrinkA=0)
 
 
 def _draw_embedding(
@@ -171,9 +179,8 @@ def _draw_embedding(
     """The label's way in through an embedding, whose arrow ends at ``joint``."""
     axes.text(x, -2.3, "label y", ha="center", va="center", fontsize=9, weight="bold")
     _box(axes, x, -1.4, "\n".join(block.lines), _LABEL_GREY, 1.2, 0.75)
-    style = {"arrowstyle": "-|>", "color": _LABEL_GREY, "lw": 1.1}
-    axes.annotate("", (x, -1.78), (x, -2.12), arrowprops=style)
-    axes.annotate("", joint, (x + 0.3, -1.02), arrowprops=style)
+    _arrow(axes, (x, -2.12), (x, -1.78), colour=_LABEL_GREY)
+    _arrow(axes, (x + 0.3, -1.02), joint, colour=_LABEL_GREY)
     axes.text(x - 0.05, -0.72, how, ha="right", fontsize=8, color=_LABEL_GREY)
 
 
@@ -208,15 +215,13 @@ def game_chart(conditional: bool = False) -> Figure:
     _arrow(axes, (6.45, 0), (7.3, 0))
     made = "G(z, y)" if conditional else "G(z)"
     axes.text(4.0, 0.85, made, ha="left", va="center", fontsize=9, color=G_BLUE)
-    back = {"arrowstyle": "-|>", "color": D_ORANGE, "lw": 1.1, "ls": "--"}
-    axes.annotate("", (2.2, 0.58), (4.72, 0), arrowprops=back)
+    _arrow(axes, (4.72, 0), (2.2, 0.58), colour=D_ORANGE, ls="--")
     axes.text(2.75, 0.1, "gradient", ha="center", va="center", fontsize=9, color=D_ORANGE)
     if conditional:
         axes.text(2, 2.15, "label y", ha="center", color=_LABEL_GREY, weight="bold")
         axes.text(5.6, 2.15, "the same label y", ha="center", color=_LABEL_GREY, weight="bold")
         for x, y in ((2, 1.4), (5.6, 0.4)):
-            style = {"arrowstyle": "-|>", "color": _LABEL_GREY, "lw": 1.1}
-            axes.annotate("", (x, y), (x, 2.05), arrowprops=style)
+            _arrow(axes, (x, 2.05), (x, y), colour=_LABEL_GREY)
     axes.set(xlim=(-0.7, 9.1), ylim=(-1.4, 2.5 if conditional else 1.6))
     axes.axis("off")
     return figure

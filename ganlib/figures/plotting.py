@@ -70,6 +70,7 @@ def draw_grid(
     column_titles: Sequence[str] = (),
     row_titles: Sequence[str] = (),
 ) -> None:
+    """`image_grid` on axes that are there."""
     axes.imshow(mosaic(images, columns), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     height, width = images.shape[2] + _GAP, images.shape[3] + _GAP
     axes.set_xticks([i * width + width / 2 for i in range(len(column_titles))], column_titles)
