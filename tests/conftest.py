@@ -211,6 +211,11 @@ def networks_of(model: str, **changes) -> tuple[nn.Module, ...]:
     return tuple(build(SimpleNamespace(**vars(TrainingConfig(model=model)) | changes)).values())
 
 
+def of_kind(network: nn.Module, *kinds: type) -> list[nn.Module]:
+    """The network's parts of these kinds, in order."""
+    return [part for part in network.modules() if isinstance(part, kinds)]
+
+
 def copies(module: nn.Module) -> dict[str, torch.Tensor]:
     """A network's parameters and buffers, copied."""
     return {name: value.clone() for name, value in module.state_dict().items()}

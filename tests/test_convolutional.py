@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import networks_of
+from conftest import networks_of, of_kind
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
@@ -17,10 +17,6 @@ from ganlib.steps import discriminator_step_apart
 CONVOLUTIONAL = [name for name in MODELS if "dcgan" in name]
 KERNELS = nn.Linear, nn.Conv2d, nn.ConvTranspose2d
 every_model = pytest.mark.parametrize("model", CONVOLUTIONAL)
-
-
-def of_kind(network: nn.Module, *kinds: type) -> list[nn.Module]:
-    return [module for module in network.modules() if isinstance(module, kinds)]
 
 
 def noise(*shape: int) -> torch.Tensor:
