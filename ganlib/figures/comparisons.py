@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from ganlib.figures.findings import SPREAD, _draw_sheet, _mean_and_spread, _shown
+from ganlib.figures.findings import SPREAD, as_text, draw_sheet, mean_and_spread
 from ganlib.figures.plotting import GREEN, GREY, INK, draw_grid, new_figure
 from ganlib.figures.tables import Table
 from ganlib.judge.classifier import load_classifier, read_digits
@@ -30,7 +30,7 @@ def gallery(seed: int = 0, n_rows: int = 4, folder: Path | None = None) -> Figur
     figure, axes = new_figure(8.6, 4.1, 2, 2)
     for (layers, label), model in MODELS.items():
         place = axes[LAYERS.index(layers), LABEL.index(label)]
-        _draw_sheet(place, folder / f"{model}-seed{seed}.png", n_rows)
+        draw_sheet(place, folder / f"{model}-seed{seed}.png", n_rows)
         where = "the input" if label == "input" else label
         place.set_title(f"{model}: {layers}, label in {where}")
     return figure
@@ -48,14 +48,14 @@ def cells_table(results: dict) -> Table:
         seconds = _over_seeds(results, model, SECONDS, last) if model in MODELS.values() else ""
         rows.append((model, str(len(gains.runs_of(results, model))), *shown, seconds))
     floor = {"metrics": {str(last): results["floor"]}}
-    real = [_shown(measure(floor, last), measure) for measure in measures]
+    real = [as_text(measure(floor, last), measure) for measure in measures]
     rows.append(("real training images", "", *real, ""))
     header = ("model", "seeds", *(measure.title for measure in (*measures, SECONDS)))
     return Table(header, rows, f"epoch {last}; {SPREAD}")
 
 
 def _over_seeds(results: dict, model: str, measure: Measure, epoch: int) -> str:
-    return _mean_and_spread([*gains.by_seed(results, model, measure, epoch).values()], measure)
+    return mean_and_spread([*gains.by_seed(results, model, measure, epoch).values()], measure)
 
 
 def effects_table(
@@ -148,9 +148,9 @@ def all_models(runs: Sequence[Run], floor: dict) -> Table:
     rows = []
     for run in runs:
         measured = {"metrics": {str(k): v for k, v in run.metrics().items()}}
-        shown = [_shown(m(measured, run.epochs_done), m) for m in _IN_THE_END]
+        shown = [as_text(m(measured, run.epochs_done), m) for m in _IN_THE_END]
         rows.append((run.name, run.config.loss, str(run.epochs_done), *shown))
-    real = [_shown(m({"metrics": {"0": floor}}, 0), m) for m in _IN_THE_END]
+    real = [as_text(m({"metrics": {"0": floor}}, 0), m) for m in _IN_THE_END]
     rows.append(("real training images", "", "", *real))
     header = ("run", "loss", "epochs", *(m.title for m in _IN_THE_END))
     return Table(header, rows, "recorded runs, one seed each")

@@ -76,13 +76,13 @@ def gallery(seed: int = 0, n_rows: int = 4, folder: Path | None = None) -> Figur
     figure, axes = new_figure(8.6, 6.1, len(rows) + 1, len(LOSSES))
     for (down, (condition, eps)), (across, loss) in product(enumerate(rows), enumerate(LOSSES)):
         name = f"{condition}-{loss}-eps{eps:g}-seed{seed}"
-        _draw_sheet(axes[down, across], folder / f"{name}.png", n_rows)
+        draw_sheet(axes[down, across], folder / f"{name}.png", n_rows)
         if down == 0:
             axes[down, across].set_title(loss)
         if across == 0:
             axes[down, across].set_ylabel(f"{_WORDS[condition]}\neps {eps:g}")
     for place, (condition, loss, eps) in zip(axes[-1], SWAPPED):
-        _draw_sheet(place, folder / f"{condition}-{loss}-eps{eps:g}-swapped-seed{seed}.png", n_rows)
+        draw_sheet(place, folder / f"{condition}-{loss}-eps{eps:g}-swapped-seed{seed}.png", n_rows)
         whose = {"none": "CGAN", "label": "GAN"}[condition]
         place.set_title(f"{_WORDS[condition]}, {loss}, the {whose}'s D", fontsize=9)
     axes[-1, 0].set_ylabel(f"other D\neps {SWAPPED[0][2]:g}")
@@ -91,7 +91,8 @@ def gallery(seed: int = 0, n_rows: int = 4, folder: Path | None = None) -> Figur
     return figure
 
 
-def _draw_sheet(place: Axes, path: Path, n_rows: int) -> None:
+def draw_sheet(place: Axes, path: Path, n_rows: int) -> None:
+    """The first rows of a sheet of samples, if its file is there."""
     if path.is_file():
         sheet = np.array(Image.open(path))
         images = from_sheet(sheet, sheet.shape[0] // SHEET)
@@ -149,7 +150,7 @@ def endurance(long: dict, n_rows: int = 5) -> Figure:
         place.set_ylim(None if measure.ratio else 0)
     top[0].legend(frameon=False, fontsize=8)
     for place, run in zip(bottom, runs):
-        _draw_sheet(place, run["sheet"], n_rows)
+        draw_sheet(place, run["sheet"], n_rows)
         place.set_title(f"seed {run['seed']}, epoch {epochs[-1]}", fontsize=9)
     return figure
 
@@ -158,7 +159,7 @@ def endurance_table(long: dict, epochs: Sequence[int]) -> Table:
     """The GAN's seeds at some epochs: measures, and the digit that is drawn most often."""
     measures, rows = (COVERAGE, RECALL, PRECISION, FRECHET), []
     for run, epoch in product(long["runs"], epochs):
-        shown = [_shown(measure(run, epoch), measure) for measure in measures]
+        shown = [as_text(measure(run, epoch), measure) for measure in measures]
         measured = run["metrics"][str(epoch)]
         counts = measured["class_counts"]
         most = f"{np.argmax(counts)}, {max(counts) / sum(counts):.0%}"
@@ -177,19 +178,20 @@ def cells_table(results: dict, epoch: int | None = None) -> Table:
         shown = []
         for measure in measures:
             values = [v for run in runs if (v := measure(run, epoch)) is not None]
-            shown.append(_mean_and_spread(values, measure))
+            shown.append(mean_and_spread(values, measure))
         rows.append((analysis.cell_name(*key), str(len(runs)), *shown))
-    floor = [_shown(results["floor"][m.key], m) for m in measures]
+    floor = [as_text(results["floor"][m.key], m) for m in measures]
     rows.append(("real training images", "", *floor))
     header = ("cell", "seeds", *(measure.title for measure in measures))
     return Table(header, rows, f"epoch {epoch}; {SPREAD}")
 
 
-def _shown(value: float | None, measure: Measure) -> str:
+def as_text(value: float | None, measure: Measure) -> str:
+    """A value as its measure is written; none is no text."""
     return "" if value is None else measure.form.format(value)
 
 
-def _mean_and_spread(values: Sequence[float], measure: Measure) -> str:
+def mean_and_spread(values: Sequence[float], measure: Measure) -> str:
     """Mean and standard deviation; of values too far apart for these, the values themselves."""
     if not values:
         return ""
