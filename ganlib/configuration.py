@@ -25,7 +25,7 @@ def setting(default, text: str, least: int | None = None, most: int | None = Non
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """All that decides a run. The first ten fields are Table 1 of the paper, in its order.
+    """All that decides a run. The first nine fields are Table 1 of the paper, in its order.
 
     ``channels`` and ``n_classes`` are those of the data set, whether they are given or not. Raises
     Refused, naming the setting, for a value that cannot be.
@@ -65,7 +65,8 @@ class TrainingConfig:
         for name, known in (("loss", LOSSES), ("dataset", DATASETS)):
             self._require(name, getattr(self, name) in list(known), f"one of {', '.join(known)}")
         for each in fields(self):
-            if each.metadata.get("most") and getattr(self, each.name) is not each.default:
+            left_open = each.default is None and getattr(self, each.name) is None
+            if each.metadata.get("most") and not left_open:
                 self._require_whole(each.name, each.metadata["least"], each.metadata["most"])
         self._require_whole("sample_interval", 1, 10**9)
         rates = ("lr",) if self.d_lr is None else ("lr", "d_lr")
