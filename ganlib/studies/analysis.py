@@ -22,7 +22,7 @@ nothing is shared. A run that is there twice to the last bit counts once.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean, median, variance
+from statistics import fmean, median
 from typing import NamedTuple
 
 from scipy import stats
@@ -111,10 +111,12 @@ def _estimate(samples: Sequence[tuple[float, Sequence[float]]], ratio: bool) -> 
     n = min((len(values) for _, values in samples), default=0)
     if n == 0:
         return Estimate(math.nan, math.nan, math.nan, 0, null=float(ratio))
-    found = sum(weight * mean(values) for weight, values in samples)
+    found = sum(weight * fmean(values) for weight, values in samples)
     half, p = math.inf, 1.0
     if n >= ENOUGH:
-        parts = [(w * w * variance(values) / len(values), len(values) - 1) for w, values in samples]
+        parts = [
+            (w * w * _variance(values) / len(values), len(values) - 1) for w, values in samples
+        ]
         spread = sum(part for part, _ in parts)
         if spread == 0:
             half, p = 0.0, float(found == 0)
@@ -124,6 +126,11 @@ def _estimate(samples: Sequence[tuple[float, Sequence[float]]], ratio: bool) -> 
             p = 2 * stdtr(freedom, -abs(found) / math.sqrt(spread))
     ends = found, found - half, found + half
     return Estimate(*(map(_factor, ends) if ratio else ends), n, float(p), float(ratio))
+
+
+def _variance(values: Sequence[float]) -> float:
+    middle = fmean(values)
+    return sum((value - middle) ** 2 for value in values) / (len(values) - 1)
 
 
 def _factor(logarithm: float) -> float:
