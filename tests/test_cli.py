@@ -466,7 +466,7 @@ def test_names_that_no_file_can_have(here, capsys, arguments):
 
 
 @pytest.mark.parametrize("name", ["cpu:", "cpu:1x", "cpu:\u0660", "cpu:-1", "cpu:1", "cuda:-1"])
-@pytest.mark.parametrize("way", [["train", "gan", *TINY], ["experiment"]])
+@pytest.mark.parametrize("way", [["train", "gan", *TINY], ["experiment", "paper"]])
 def test_devices_that_are_none(here, capsys, name, way):
     refused(capsys, [*way, "--device", name], "cpu")
     assert not list(here.iterdir())
