@@ -67,11 +67,13 @@ def models_table() -> str:
     runs: dict[str, list[str]] = {model: [] for model in MODELS}
     for name in recorded_names():
         runs[find_run(name).config.model].append(f"`{name}`")
-    rows = ["| model | what it is | numbers that G learns | D | recorded runs |"]
+    rows = ["| model | what it is | numbers that G learns | D, and others | recorded runs |"]
     rows.append("|---|---|--:|--:|---|")
     for model, kind in MODELS.items():
-        g, d = (n_parameters(network) for network in build(TrainingConfig(model=model)).values())
-        rows.append(f"| `{model}` | {kind.title} | {g:,} | {d:,} | {', '.join(runs[model])} |")
+        networks = build(TrainingConfig(model=model))
+        sizes = {name: f"{n_parameters(network):,}" for name, network in networks.items()}
+        cells = [f"`{model}`", kind.title, sizes.pop("generator"), " + ".join(sizes.values())]
+        rows.append(f"| {' | '.join([*cells, ', '.join(runs[model])])} |")
     return "\n".join(rows) + "\n"
 
 
