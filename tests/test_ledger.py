@@ -291,14 +291,14 @@ def test_c3_c4_and_c6_follow_the_labels_effect():
     ]
 
 
-def test_c4_says_where_it_looks_at_equal_shares():
+def test_c4_says_where_it_looks_at_the_test_sets_shares():
     def value(c, loss, eps, seed):
         found = {"frechet": 8.0 + 0.001 * seed, "frechet_at_shares": 4.0 + 0.001 * seed}
         return found if loss == "mse" else {"frechet": found["frechet"]}
 
     ours = entries(made_results(value=value))["C4"].ours[25]
-    assert ours.count("mse · eps 1e-05 at equal shares") == 1
-    assert "bce · eps 1e-05 at equal shares" not in ours
+    assert ours.count("mse · eps 1e-05 at the test set's shares") == 1
+    assert "bce · eps 1e-05 at the test set's shares" not in ours
 
 
 def test_c7_lets_both_squared_losses_vote():
