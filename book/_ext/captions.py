@@ -23,7 +23,8 @@ def find_captions(app, doctree) -> None:
     """Give each caption its class and its id, and remember on which page it is."""
     known = app.env.__dict__.setdefault("numbered_captions", {})
     for paragraph in doctree.findall(nodes.paragraph):
-        first = paragraph.children[0] if paragraph.children else None
+        # MyST may put an empty text before what is bold.
+        first = next((child for child in paragraph.children if child.astext()), None)
         if isinstance(first, nodes.strong) and (found := CAPTION.fullmatch(first.astext())):
             id_ = place(f"{found[1]} {found[2]}")
             paragraph["ids"].append(id_)

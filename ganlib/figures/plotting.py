@@ -172,7 +172,7 @@ def digits_over_epochs(runs: Sequence[Run]) -> Figure:
     One panel a run, ten bands on top of each other, 0 at the bottom; a band has its digit where it
     is widest, if it is wide enough for one anywhere.
     """
-    figure, axes = _figure(9, 3.2, 1, len(runs), sharey=True, squeeze=False)
+    figure, axes = _figure(7.5, 3.2, 1, len(runs), sharey=True, squeeze=False)
     colours = plt.get_cmap("viridis")(np.linspace(0.1, 1, 10))
     for place, run in zip(axes.flat, runs):
         measured = run.metrics()
