@@ -51,8 +51,9 @@ def _lines(place: Axes, names: Sequence[str]) -> None:
 def forest(found: dict[str, Sequence[Estimate]], measures: Sequence[Measure]) -> Figure:
     """Effects with their intervals: a line for each change, a panel for each of ``measures``.
 
-    ``found``: by name, an effect on each measure. A name that no effect belongs to, an empty
-    sequence, is a heading. A hollow dot is a single seed; the band holds effects too small to name.
+    ``found``: by name, an effect on each measure, or none, ``()``, if the name is a heading. Names
+    that are not set in are bold. A hollow dot is a single run; the band holds effects too small to
+    name.
     """
     figure, axes = _figure(7.6, 0.27 * len(found) + 1.0, 1, len(measures), sharey=True)
     for column, (place, measure) in enumerate(zip(axes, measures)):
@@ -65,13 +66,13 @@ def forest(found: dict[str, Sequence[Estimate]], measures: Sequence[Measure]) ->
         place.set_xlabel(measure.title + (", factor" if measure.ratio else ", difference"))
         if measure.ratio:
             place.set(xscale="log", xlim=(0.005, 200))
-            place.set_xticks([0.01, 0.1, 1, 10, 100], [f"× {x:g}" for x in (0.01, 0.1, 1, 10, 100)])
+            place.set_xticks([0.01, 1, 100], ["× 0.01", "× 1", "× 100"])
             place.minorticks_off()
         else:
             place.set_xlim(-1, 1)
-    _lines(axes[0], list(found))
-    for label, row in zip(axes[0].get_yticklabels(), found.values()):
-        label.set_weight("normal" if row else "bold")
+        _lines(place, [name.strip() for name in found])
+    for label, name in zip(axes[0].get_yticklabels(), found):
+        label.set_weight("normal" if name.startswith(" ") else "bold")
     return figure
 
 
