@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from ganlib.figures.plotting import G_BLUE, GREY, INK, _figure
 from ganlib.runs.history import LOGGING_RULES
 from ganlib.runs.store import Run
-from ganlib.studies import analysis
-from ganlib.studies.analysis import ENOUGH, Estimate, Measure
+from ganlib.studies.analysis import ENOUGH, Estimate
+from ganlib.studies.measures import Measure
+from ganlib.studies.paper import FIGURES
 
 
 def ranges(runs: Sequence[Run]) -> Figure:
@@ -17,7 +18,7 @@ def ranges(runs: Sequence[Run]) -> Figure:
 
     A panel for each of the paper's figures: all ``runs`` without a label, then all with one.
     """
-    papers = list(analysis.PAPER_RANGES.items())
+    papers = list(FIGURES.items())
     size = 6.4, 0.3 * len(LOGGING_RULES) * len(runs) + 1.4
     figure, axes = _figure(*size, 2, 1, sharex=True)
     for conditional, (place, (name, ends)) in enumerate(zip(axes, papers)):
