@@ -632,6 +632,15 @@ def test_the_small_one_has_a_ring_a_loss_and_an_eps(open_page):
     assert serious_findings(page) == []
 
 
+def test_chapter_2_has_the_small_one(open_page):
+    page = open_page("book/02_gan", width=400)
+    ready(page)
+    assert page.locator(".lab-field label").all_inner_texts() == ["Loss", "Batch norm in G"]
+    train(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert serious_findings(page) == []
+
+
 def test_without_scripts_the_questions_stand_there(browser, address):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

@@ -27,7 +27,7 @@ TAGS = {"parameters", "nbval-check-output", "nbval-ignore-output"}
 TAGS |= {f"{verb}-{what}" for verb in ("hide", "remove") for what in ("input", "output", "cell")}
 FOLDED = {"hide-cell", "hide-output"}
 WORDS = {"04_loss_analysis": 1900, "05_improvements": 2000}
-STUBS = {"04_loss_analysis": 2, "05_improvements": 2, "exact_answers": 1}
+CAPTION = re.compile(r"^\*\*(Figure|Table) (\d+\.\d+)\.\*\*", re.MULTILINE)
 ABSOLUTE_PATH = re.compile(r"(?<![\w.~/])/(?:home|tmp|root|work|opt|usr|var|mnt|Users|content)/\w")
 
 
@@ -123,14 +123,16 @@ def test_chapters_are_short(chapter, notebook):
 
 
 def test_every_stub_waits_for_the_reader_and_its_solution_is_right(chapter, notebook):
-    """A stub's check says "not yet", and the folded cell after it "right"."""
+    """A stub's check says "Not yet", and that of the folded cell after it "Right."."""
     code = code_cells(notebook)
-    stubs = [place for place, cell in enumerate(code) if "    ...  # yours" in cell.source]
-    assert len(stubs) >= STUBS.get(chapter.stem, 0)
+    stubs = [
+        place for place, cell in enumerate(code) if re.search(r"^    \.\.\.$", cell.source, re.M)
+    ]
+    assert len(stubs) >= (2 if chapter in NUMBERED else 0)
     for place in stubs:
-        assert "not yet" in "".join(map(written, code[place].outputs))
-        assert "hide-cell" in code[place + 1].metadata.get("tags", [])
-        assert written(code[place + 1].outputs[0]).startswith("right")
+        assert "Not yet" in "".join(map(written, code[place].outputs))
+        assert "hide-cell" in code[place + 1].metadata["tags"]
+        assert "Right." in "".join(map(written, code[place + 1].outputs))
 
 
 def test_nothing_is_defined_twice(chapter, notebook):
@@ -175,6 +177,37 @@ def test_figures_have_alt_text(notebook):
         if any("image/png" in output.get("data", {}) for output in cell.outputs):
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             assert len(alt) > 20, f"say what this figure shows:\n{cell.source}"
+
+
+@pytest.mark.parametrize("chapter", NUMBERED, ids=lambda chapter: chapter.stem)
+def test_figures_and_tables_are_numbered_in_order(chapter):
+    """A caption begins the text below each figure on show; figures and tables count from 1 each."""
+    cells = nbformat.read(ROOT / chapter, as_version=4).cells
+    number, seen = int(chapter.stem[:2]), {"Figure": [], "Table": []}
+    for cell, below in zip(cells, cells[1:]):
+        pictures = [o for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+        folded = "hide-cell" in cell.metadata.get("tags", [])
+        captions = CAPTION.findall(below.source) if below.cell_type == "markdown" else []
+        if captions:
+            assert len(captions) == 1 and below.source.startswith("**")
+            assert cell.cell_type == "code" and not folded
+            seen[captions[0][0]].append(captions[0][1])
+        assert not pictures or folded or captions and captions[0][0] == "Figure", cell.source
+    for kind, numbers in seen.items():
+        assert numbers == [f"{number}.{n + 1}" for n in range(len(numbers))], kind
+    assert seen["Figure"]
+
+
+def test_figures_that_the_text_names_exist():
+    texts = {
+        path.name: "\n".join(cell.source for cell in nbformat.read(ROOT / path, 4).cells)
+        for path in CHAPTERS
+    }
+    texts |= {path.name: path.read_text() for path in ROOT.glob("book/*.md")}
+    whole = "\n".join(texts.values())
+    captions = {" ".join(found) for found in CAPTION.findall(whole)}
+    named = {" ".join(found) for found in re.findall(r"(Figure|Table)\s(\d+\.\d+)", whole)}
+    assert captions and named == captions
 
 
 def test_no_absolute_paths(notebook):

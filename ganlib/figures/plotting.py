@@ -166,6 +166,35 @@ def class_counts(datasets: Sequence[DigitImages]) -> Figure:
     return figure
 
 
+def digits_over_epochs(runs: Sequence[Run]) -> Figure:
+    """Which digits a judge has read in each run's images, as shares, at the epochs measured.
+
+    One panel a run, ten bands on top of each other, 0 at the bottom; a band has its digit where it
+    is widest, if it is wide enough for one anywhere.
+    """
+    figure, axes = _figure(7.5, 3.2, 1, len(runs), sharey=True, squeeze=False)
+    colours = plt.get_cmap("viridis")(np.linspace(0.1, 1, 10))
+    for place, run in zip(axes.flat, runs):
+        measured = run.metrics()
+        epochs = np.array(list(measured))
+        counts = np.array([found["class_counts"] for found in measured.values()])
+        shares = 100 * counts.T / counts.sum(axis=1)
+        place.stackplot(epochs, shares, colors=colours, edgecolor="white", lw=0.6)
+        room = (epochs >= 10) & (epochs < epochs[-1])  # not at the panel's edges
+        tops = shares.cumsum(axis=0)
+        for digit, (share, top) in enumerate(zip(shares[:, room], tops[:, room])):
+            at = share.argmax()
+            if share[at] > 4:
+                ink = "white" if digit < 5 else INK
+                middle = epochs[room][at], top[at] - share[at] / 2
+                place.annotate(str(digit), middle, color=ink, fontsize=9, ha="center", va="center")
+        place.set(title=run.name, xlabel="epoch", xlim=(1, epochs[-1]), ylim=(0, 100))
+        place.set_xticks([1, *(epoch for epoch in epochs if epoch % 50 == 0)])
+        place.grid(False)
+    axes[0, 0].set_ylabel("share of images (%)")
+    return figure
+
+
 # --- Losses --------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""What a notebook shows and a reader moves: sliders, a live view of a training, source code.
+"""What a notebook shows and a reader moves: sliders, a training watched, source, answers checked.
 
 A slider's pictures are made beforehand and travel with the notebook, slider and picture are joined
 in the browser (jslink). So the same slider works in Jupyter and on the rendered page, where no
@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Sequence
 
 import ipywidgets
+import torch
 from IPython.display import Markdown, display
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -29,6 +30,31 @@ def show_source(*objects) -> Markdown:
     """The library's own source of some functions or classes, as it stands now, highlighted."""
     code = "\n\n".join(inspect.getsource(thing).rstrip() for thing in objects)
     return Markdown(f"```python\n{code}\n```")
+
+
+def check(found: Tensor | Sequence[Tensor] | None, expected: Tensor | Sequence[Tensor]) -> None:
+    """Say in one line whether a reader's answer is the ``expected`` one, or in what it is not.
+
+    Tensors, or as many of them, agree if they have equal shapes and differ by rounding at most.
+    """
+    print(_difference(found, expected) or "Right.")
+
+
+def _difference(found: object, expected: Tensor | Sequence[Tensor]) -> str:
+    """What is wrong with ``found``, or ""."""
+    if found is None:
+        return "Not yet: the function gives nothing back so far."
+    if not isinstance(expected, Tensor):
+        if len(found) != len(expected):
+            return f"Not yet: {len(found)} tensors, where {len(expected)} are expected."
+        return next(filter(None, map(_difference, found, expected)), "")
+    found, expected = torch.as_tensor(found).detach(), expected.detach()
+    if found.shape != expected.shape:
+        shapes = tuple(found.shape), tuple(expected.shape)
+        return "Not yet: the shape is {}, where {} is expected.".format(*shapes)
+    if not torch.allclose(found.double(), expected.double(), rtol=1e-4, atol=1e-5):
+        return f"Not yet: off by up to {(found.double() - expected.double()).abs().max():.2g}."
+    return ""
 
 
 # --- Sliders -------------------------------------------------------------------------------------
@@ -72,10 +98,10 @@ def flip_book(
     return ipywidgets.VBox([slider, _stack(_pictures(pages, columns), slider)])
 
 
-def epoch_slider(run: Run) -> ipywidgets.Widget:
-    """The run's sample sheet at each epoch that it kept, the same z throughout."""
+def epoch_slider(run: Run, start: int = -1) -> ipywidgets.Widget:
+    """The run's sample sheet at each epoch that it kept, the same z; ``start``: the first shown."""
     epochs = run.sample_epochs()
-    return flip_book([run.samples(e) for e in epochs], [str(e) for e in epochs], "epoch")
+    return flip_book([run.samples(e) for e in epochs], [*map(str, epochs)], "epoch", start=start)
 
 
 def digit_slider(dataset: DigitImages, n: int = 50) -> ipywidgets.Widget:
@@ -84,11 +110,14 @@ def digit_slider(dataset: DigitImages, n: int = 50) -> ipywidgets.Widget:
     return flip_book(pages, dataset.class_names, "digit", start=0)
 
 
-def digit_and_epoch_sliders(run: Run, digit: int = 3) -> ipywidgets.Widget:
-    """A conditional run: pick a digit and an epoch, see the same ten z as that digit then."""
+def digit_and_epoch_sliders(run: Run, digit: int = 3, start: int = -1) -> ipywidgets.Widget:
+    """A conditional run: pick a digit and an epoch, see the same ten z as that digit then.
+
+    It opens at ``digit`` and at the epoch that is number ``start`` of those kept.
+    """
     epochs = run.sample_epochs()
     digits = _slider([str(d) for d in range(10)], "digit", digit)
-    when = _slider([str(e) for e in epochs], "epoch", len(epochs) - 1)
+    when = _slider([str(e) for e in epochs], "epoch", start % len(epochs))
     inner = []
     for epoch in epochs:
         by_digit = run.samples(epoch).unflatten(0, (10, 10)).transpose(0, 1)
