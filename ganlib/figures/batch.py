@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from ganlib.families import evaluating
-from ganlib.figures.plotting import G_BLUE, GREY, INK, _figure
+from ganlib.figures.plotting import G_BLUE, GREY, INK, new_figure
 
 
 @torch.no_grad()
@@ -30,7 +30,7 @@ def stages(generator: nn.Module, norm: nn.BatchNorm1d, *inputs: Tensor) -> Tenso
 
 def histograms(found: Tensor, units: tuple[int, ...]) -> Figure:
     """Some units of :func:`stages`, one above the other at each stage; a dot is one image's."""
-    figure, axes = _figure(6.4, 1.1 * len(units) + 1.6, 1, 3, sharex=True, sharey=True)
+    figure, axes = new_figure(6.4, 1.1 * len(units) + 1.6, 1, 3, sharex=True, sharey=True)
     titles = "what arrives", "normalised", "scaled, shifted"
     for place, stage, title in zip(axes, found, titles):
         for line, unit in enumerate(units):

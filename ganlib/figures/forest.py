@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ganlib.figures.plotting import G_BLUE, GREY, INK, _figure
+from ganlib.figures.plotting import G_BLUE, GREY, INK, new_figure
 from ganlib.runs.history import LOGGING_RULES
 from ganlib.runs.store import Run
 from ganlib.studies.analysis import ENOUGH, Estimate
@@ -20,7 +20,7 @@ def ranges(runs: Sequence[Run]) -> Figure:
     """
     papers = list(FIGURES.items())
     size = 6.4, 0.3 * len(LOGGING_RULES) * len(runs) + 1.4
-    figure, axes = _figure(*size, 2, 1, sharex=True)
+    figure, axes = new_figure(*size, 2, 1, sharex=True)
     for conditional, (place, (name, ends)) in enumerate(zip(axes, papers)):
         place.axvspan(*ends, color=GREY, alpha=0.2, lw=0)
         place.set_title(f"the paper's {name}: {ends[0]} to {ends[1]}", loc="left", fontsize=10)
@@ -56,7 +56,7 @@ def forest(found: dict[str, Sequence[Estimate]], measures: Sequence[Measure]) ->
     that are not set in are bold. A hollow dot is a single run; the band holds effects too small to
     name.
     """
-    figure, axes = _figure(7.6, 0.27 * len(found) + 1.0, 1, len(measures), sharey=True)
+    figure, axes = new_figure(7.6, 0.27 * len(found) + 1.0, 1, len(measures), sharey=True)
     for column, (place, measure) in enumerate(zip(axes, measures)):
         least = measure.least
         place.axvspan(1 / least if measure.ratio else -least, least, color=GREY, alpha=0.25, lw=0)

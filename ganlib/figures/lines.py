@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ganlib.figures.curves import palette_png
-from ganlib.figures.plotting import D_ORANGE, G_BLUE, GREY, INK, _figure
-from ganlib.figures.widgets import _slider, _stack
+from ganlib.figures.plotting import D_ORANGE, G_BLUE, GREY, INK, new_figure
+from ganlib.figures.widgets import new_slider, stacked
 from ganlib.losses import Loss
 from ganlib.studies import densities
 from ganlib.studies.line import Moment
@@ -22,7 +22,7 @@ _LOOKS = ((G_BLUE, "-"), (GREY, "--"), (G_BLUE, ":"))
 
 def walks(found: dict[str, Sequence[float]]) -> Figure:
     """The distance from the data, step by step, of generators that follow different losses."""
-    figure, axes = _figure(7, 3)
+    figure, axes = new_figure(7, 3)
     for (name, distances), (colour, line) in zip(found.items(), _LOOKS):
         axes.plot(distances, line, color=colour, lw=1.8, label=name)
     axes.axhline(0, color=INK, lw=0.8)
@@ -52,7 +52,7 @@ def _draw_game(place: Axes, moment: Moment, real: Tensor) -> None:
 
 def game_frames(moments: Sequence[Moment], real: Tensor, loss: Loss) -> Iterator[np.ndarray]:
     """A picture for each moment, (H, W, 3) uint8: densities and D above, L_D so far below."""
-    figure, (top, bottom) = _figure(6.4, 4.6, 2, 1, height_ratios=(2, 1))
+    figure, (top, bottom) = new_figure(6.4, 4.6, 2, 1, height_ratios=(2, 1))
     canvas = FigureCanvasAgg(figure)
     steps = [moment.step for moment in moments]
     playing, best = losses_of(moments, real, loss)
@@ -71,11 +71,11 @@ def game_frames(moments: Sequence[Moment], real: Tensor, loss: Loss) -> Iterator
 
 def game_slider(moments: Sequence[Moment], real: Tensor, loss: Loss) -> ipywidgets.Widget:
     """A slider over the steps of a game, which works in a page without a kernel."""
-    slider = _slider([str(moment.step) for moment in moments], "step", 0)
+    slider = new_slider([str(moment.step) for moment in moments], "step", 0)
     pictures = []
     for frame in game_frames(moments, real, loss):
         picture = ipywidgets.Image(value=palette_png(frame), format="png")
         picture.layout.max_width = "100%"
         picture.add_class("smooth")  # text is not to be shown as pixels
         pictures.append(picture)
-    return ipywidgets.VBox([slider, _stack(pictures, slider)])
+    return ipywidgets.VBox([slider, stacked(pictures, slider)])

@@ -1,22 +1,22 @@
 """Effects with intervals, and the one rule by which effects decide claims.
 
-RULE says it in words. Why so, by simulation (tests/test_rule.py) and by principle:
+RULE says it in words. Why so, by principle and by simulation (tests/test_rule.py):
 
-- Seeds pair nothing. Two networks that start from one seed share no more than any other two, so
-  that pairing by seed lets chance pick small differences of differences. Each cell keeps its own
-  variance (Welch). A variance pooled over all healthy and over all collapsed cells has more degrees
-  of freedom, but where spreads differ five-fold it finds up to 9 % of effects that are none, and
-  where runs collapse at random up to 15 %, against 4 % and, with the next point, 4 % for Welch's.
-- Whether a run collapses can be a toss. That three of three did and none of three others has one
-  chance in 32 then, in each setting, however clear the measures are: without this point up to 23 %
-  of claims find something where nothing is. So collapsed runs are counted over all of a claim's
-  settings, and if the counts do not differ by Fisher's exact test, no setting in which they differ
-  is read.
+- Seeds pair nothing. Two networks that start from one seed share no more than any other two, and
+  pairing them lets chance make small differences of differences. Each cell keeps its own variance
+  (Welch): pooled over all healthy and over all collapsed cells, it finds too much as soon as
+  spreads differ from cell to cell.
+- Whether a run collapses can be a toss. That three of three did and none of three others then has
+  one chance in 32, in each setting, however clear the measures are. So collapsed runs are counted
+  over all of a claim's settings, and if the counts do not differ by Fisher's exact test, no setting
+  in which they differ is read.
 - The more readings, the more are significant by chance, so that they are corrected (Holm 1979).
 - An effect that is too small to name is none, however surely it is there.
 
-The same seed on another machine is one more run: rounding differs, and a few hundred steps later
-nothing is shared. A run that is there twice to the last bit counts once.
+With no effect at all, at most one claim in twenty then has a verdict; without the second point it
+can be one in five. The same seed is one more run where the arithmetic was another: the first seven
+such pairs went together by a correlation of 0.05. A run that is there twice, to the last bit,
+counts once.
 """
 
 import math
