@@ -17,7 +17,9 @@ from ganlib.figures.plotting import mosaic
 from ganlib.runs import store
 
 SIDE_BY_SIDE = "cgan", "cbn-cgan", "c-dcgan", "cbn-dcgan", "cbn-dcgan-spectral"  # in chapter 5
-CHAPTERS = [str(chapter.with_suffix("")) for chapter in chapters()]
+PAGES = [str(page.with_suffix("")) for page in chapters()]
+CHAPTERS = [page for page in PAGES if page != "book/ledger"]  # which has no sliders
+TRAINED_ON_THE_PAGE = {"step"}  # no file holds these sliders' pictures
 # In the browser, of one output: what each slider says, and the files of the pictures on show.
 LOOK = """async output => {
   const text = (row, part) => row.querySelector(part).textContent;
@@ -128,7 +130,10 @@ def test_every_position_shows_its_picture(open_page, name):
             assert float(slider.get_attribute("aria-valuenow")) == position
             shown.append(look(output))
         assert len({picture.tobytes() for _, picture in shown}) == last + 1
-        candidates = sources(frozenset(shown[0][0]))
+        names = frozenset(shown[0][0])
+        if names == TRAINED_ON_THE_PAGE:
+            continue
+        candidates = sources(names)
         for settings, picture in shown:
             candidates = [source for source in candidates if same(source, settings, picture)]
         assert candidates, f"no recorded run or data set holds the pictures of slider {number}"

@@ -9,8 +9,8 @@ import re
 
 from docutils import nodes
 
-CAPTION = re.compile(r"(Figure|Table) (\d+\.\d+)\.")
-MENTION = re.compile(r"(?:Figure|Table)\s\d+\.\d+")
+CAPTION = re.compile(r"(Figure|Table) ([\dA-Z]+\.\d+)\.")
+MENTION = re.compile(r"(?:Figure|Table)\s[\dA-Z]+\.\d+")
 CLOSED = (nodes.reference, nodes.title, nodes.literal, nodes.literal_block, nodes.raw, nodes.strong)
 
 
