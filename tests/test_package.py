@@ -70,8 +70,8 @@ def test_nothing_private_crosses_rooms(room):
 @every_room
 def test_heavy_libraries_stay_in_their_rooms(room):
     homes = {
-        "ipywidgets": {"figures.widgets"},
-        "IPython": {"figures.widgets"},
+        "ipywidgets": {"figures.widgets", "figures.lines"},
+        "IPython": {"figures.widgets", "figures.lines"},
         "matplotlib": {room for room in ROOMS if room.startswith("figures.")},
         "torchvision": {"sources"},
         "sklearn": {"data", "judge.metrics"},
@@ -115,7 +115,7 @@ def test_there_is_no_room_for_everything():
 def test_only_the_command_line_prints(room):
     calls = [node for node in ast.walk(tree(room)) if isinstance(node, ast.Call)]
     prints = [node for node in calls if getattr(node.func, "id", "") == "print"]
-    assert room in TALKS or not prints
+    assert room in TALKS | {"figures.widgets"} or not prints  # which answers a reader
 
 
 @pytest.mark.parametrize("name", MODULES)
