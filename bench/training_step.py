@@ -31,7 +31,7 @@ from ganlib import data
 from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.families import build, family
 from ganlib.losses import LOSSES, Loss, discriminator_loss
-from ganlib.products import fast_float32_products
+from ganlib.precision import fast_float32_products
 from ganlib.steps import discriminator_step, generator_step
 from ganlib.training import Players, start, train
 

@@ -9,6 +9,7 @@ import torch
 from ganlib import Refused
 from ganlib.data import DATASETS
 from ganlib.losses import LOSSES
+from ganlib.precision import PRECISIONS
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 # Smallest and largest value of each field that counts something.
@@ -49,6 +50,7 @@ class TrainingConfig:
     interval_samples: bool = False  # also keep samples every sample_interval iterations
     d_lr: float | None = None  # the discriminator's learning rate; None: lr, as for the generator
     ema: float = 0.0  # decay of the running average of G's weights that draws samples; 0: none
+    precision: str = "float32"  # of the products, see ganlib.precision
 
     def __post_init__(self):
         for name, (least, most) in WHOLE_NUMBERS.items():
@@ -73,7 +75,7 @@ class TrainingConfig:
             value = getattr(self, name)
             self._require(name, type(value) is int and value == only, f"{only}: {why}")
         self._require("bn_eps", 0 < self.bn_eps <= 1e6, "above 0 and at most 1,000,000")
-        for name, known in (("loss", LOSSES), ("dataset", DATASETS)):
+        for name, known in (("loss", LOSSES), ("dataset", DATASETS), ("precision", PRECISIONS)):
             self._require(name, getattr(self, name) in list(known), f"one of {', '.join(known)}")
         named = re.fullmatch(r"auto|(cpu|cuda|mps)(:\d{1,3})?", str(self.device))
         self._require("device", bool(named), f"one of {', '.join(DEVICES)}")

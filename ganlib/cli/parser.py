@@ -21,6 +21,7 @@ from ganlib.data import DATASETS
 from ganlib.families import MODELS
 from ganlib.judge import metrics
 from ganlib.losses import LOSSES
+from ganlib.precision import PRECISIONS
 from ganlib.studies.recording import RECIPES
 
 # What each field of TrainingConfig means; the options themselves come from the dataclass.
@@ -45,6 +46,7 @@ FIELD_HELP = {
     "interval_samples": "also keep samples every --sample-interval iterations",
     "d_lr": "the discriminator's own learning rate",
     "ema": "decay of an average of G's weights that draws the samples, such as 0.999",
+    "precision": f"of the networks' products, one of {', '.join(PRECISIONS)}",
 }
 # What PyTorch says, in a RuntimeError, when memory is refused: on the CPU, and on a GPU.
 NO_MEMORY = re.compile("not enough memory|out of memory|can.t allocate|bad_alloc|ALLOC_FAILED")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ganlib.configuration import choose_device
 from ganlib.data import DigitImages, batches, resize
-from ganlib.products import fast_float32_products
+from ganlib.precision import fast_float32_products
 from ganlib.runs.store import RECORDED, RunError, write_whole
 
 TRAINED_ON = "mnist"  # other digits, scikit-learn's for one, fill their frame: it misreads them
