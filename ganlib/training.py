@@ -203,7 +203,7 @@ def train(
             rng = torch.Generator(images.device).manual_seed(seed)
             before = players.iteration
             try:
-                losses = _train_epoch(players, Batch(images, labels), config, rng, on_iteration)
+                losses = train_epoch(players, Batch(images, labels), config, rng, on_iteration)
             except BaseException:
                 players.iteration = before  # those of finished epochs
                 raise
@@ -244,12 +244,12 @@ def _check_finite(players: Players, losses: Tensor, number: int) -> None:
     )
 
 
-def _train_epoch(
+def train_epoch(
     players: Players,
     data: Batch,
     config: TrainingConfig,
     rng: torch.Generator,
-    on_iteration: Callable[[Players], None] | None,
+    on_iteration: Callable[[Players], None] | None = None,
 ) -> Tensor:
     """One pass over the data; returns the log (iterations, columns) on the CPU.
 
