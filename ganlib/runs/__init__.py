@@ -1,1 +1,1 @@
-"""A run on disk: written, read, resumed."""
+"""A run on disk."""
