@@ -24,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -292,16 +293,23 @@ def show(config: TrainingConfig, times: dict, steps: int, steps_an_epoch: int) -
 
 
 def show_profile(config: TrainingConfig, dataset: str, n_images: int) -> None:
-    """Where ganlib's steps spend their time: the largest shares, each operation's own."""
+    """Where ganlib's steps spend their time: the largest shares, each operation's own.
+
+    Of calls alike, in operation and shapes, each counts as long as their median: one during which
+    another program had the processor would count for a hundred.
+    """
     works = works_of(config, dataset, n_images, None)
     for name in [name for name in ("float32", "bfloat16") if name in works]:
         with fast_float32_products():
             works[name]()
-            with profile(activities=[ProfilerActivity.CPU]) as seen:
+            with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as seen:
                 works[name]()
-        spent = [(event.self_cpu_time_total, event.key) for event in seen.key_averages()]
-        whole = sum(time for time, _ in spent)
-        shares = [f"{key} {time / whole:.1%}" for time, key in sorted(spent, reverse=True)[:16]]
+        alike, spent = defaultdict(list), Counter()
+        for event in seen.events():
+            alike[event.name, str(event.input_shapes)].append(event.self_cpu_time_total)
+        for (operation, _), times in alike.items():
+            spent[operation] += len(times) * statistics.median(times)
+        shares = [f"{key} {time / spent.total():.1%}" for key, time in spent.most_common(16)]
         print(f"{config.model} in {name}: {', '.join(shares)}")
 
 
