@@ -14,6 +14,7 @@ from ganlib.families import MODELS, build, family
 from ganlib.figures import anatomy
 from ganlib.judge import classifier, metrics
 from ganlib.precision import LossScale, multiply_in
+from ganlib.runs import checkpoint
 from ganlib.studies import densities
 from ganlib.training import Adam, average_step, start, train
 
@@ -63,8 +64,13 @@ def test_every_model_works_and_draws_on_the_device_that_it_is_on(pretended, mode
             assert part(scores).device.type == "cuda"
     average_step(average, generator, 0.9, 1)
     config = tiny_config(model, img_size=32)
-    images, _ = sampling.draw(generator, config, 20, seed=0)
-    assert images.shape == (20, 1, 32, 32) and images.device.type == "cpu"
+    drawn = [
+        sampling.draw(generator, config, 20, seed=0)[0],
+        sampling.generate(generator, *sampling.sheet_inputs(config)),
+    ]
+    for images in drawn:
+        assert images.shape[1:] == (1, 32, 32) and images.device.type == "cpu"
+    checkpoint.check_numbers(config, "here", generator, discriminator)
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", "float16"])

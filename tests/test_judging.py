@@ -16,6 +16,7 @@ from ganlib.cli.parser import main
 from ganlib.judge import classifier, metrics
 from ganlib.runs import store
 from ganlib.runs.files import locked
+from ganlib.sampling import draw
 from ganlib.studies import engine, recording, study, workers
 from ganlib.studies.catalogue import STUDIES
 from ganlib.training import TrainingDiverged
@@ -119,7 +120,7 @@ def test_evaluate_prints_what_measure_finds_and_writes_it(run, here, capsys, jud
     said = capsys.readouterr().out
     stored = json.loads((here / "found.json").read_text())
     pair = [data.load("digits", split, 8) for split in data.SPLITS]
-    images, labels = commands.sample(run, 150, 3)
+    images, labels = draw(run.generator(), run.config, 150, seed=3)
     labels = labels if run.conditional else None
     found = metrics.measure(images, labels, metrics.reference(*pair, judge))
     assert stored["measures"] == found

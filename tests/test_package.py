@@ -62,6 +62,12 @@ def test_who_may_import_whom_is_kept():
 
 
 @every_room
+def test_nothing_private_crosses_rooms(room):
+    ours = [name for name in imported(room) if name.startswith("ganlib.")]
+    assert not [name for name in ours if name.split(".")[-1].startswith("_")]
+
+
+@every_room
 def test_heavy_libraries_stay_in_their_rooms(room):
     homes = {
         "ipywidgets": {"figures.widgets"},

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import torch
 
-from ganlib.configuration import TrainingConfig, choose_device, config_fields, require
 from ganlib import Refused
+from ganlib.configuration import TrainingConfig, choose_device, config_fields, require
 from ganlib.families import family
 from ganlib.runs.files import OWN
 
