@@ -78,6 +78,7 @@ record: $(READY)
 	$(BIN)/python -m ganlib experiment paper
 	$(BIN)/python -m ganlib experiment length
 	$(BIN)/python -m ganlib experiment improvements
+	$(BIN)/python -m ganlib experiment rounding
 
 bench: $(READY)
 	$(BIN)/python bench/training_step.py

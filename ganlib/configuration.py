@@ -9,6 +9,7 @@ import torch
 from ganlib import Refused
 from ganlib.data import DATASETS
 from ganlib.losses import LOSSES
+from ganlib.precision import PRECISIONS
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -60,9 +61,12 @@ class TrainingConfig:
         "decay of an average of G's weights that draws the samples, such as 0.999",
         unset="0, no average",
     )
+    precision: str = setting(
+        "float32", f"of the networks' products, one of {', '.join(PRECISIONS)}"
+    )
 
     def __post_init__(self):
-        for name, known in (("loss", LOSSES), ("dataset", DATASETS)):
+        for name, known in (("loss", LOSSES), ("dataset", DATASETS), ("precision", PRECISIONS)):
             self._require(name, getattr(self, name) in list(known), f"one of {', '.join(known)}")
         for each in fields(self):
             left_open = each.default is None and getattr(self, each.name) is None

@@ -184,6 +184,7 @@ def small_studies(monkeypatch) -> None:
     """All studies in seconds, with 300 images to measure."""
     monkeypatch.setattr(engine, "COUNTS", (100, 300))
     monkeypatch.setattr(metrics, "N_IMAGES", 300)
+    monkeypatch.setattr("ganlib.precision.has_bfloat16", lambda device: True)  # or emulated
     for name, study in STUDIES.items():
 
         def cells_of(seed, own=study.cells_of):

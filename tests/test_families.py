@@ -10,7 +10,7 @@ from ganlib.configuration import TrainingConfig
 from ganlib.data import batches
 from ganlib.families import MODELS, Family, build, family
 from ganlib.losses import BCE, LOSSES, discriminator_loss, probability
-from ganlib.products import fast_float32_products
+from ganlib.precision import fast_float32_products
 from ganlib.runs import store
 from ganlib.steps import (
     Batch,

@@ -32,7 +32,7 @@ def test_the_picture_shows_every_file_and_says_so_in_words():
     picture = ElementTree.fromstring(house.picture())
     written = {name for text in picture.iter() for name in (text.text or "").split(" · ")}
     assert {path.removesuffix(".py").split("/")[-1] for path in FILES} <= written
-    assert "losses, products" in picture.get("aria-label") and picture.get("role") == "img"
+    assert "losses, precision" in picture.get("aria-label") and picture.get("role") == "img"
     heights = {text.text: float(text.get("y")) for text in picture.iter() if text.text}
     order = ["cli", "figures", "judge", "runs", "sampling", "training", "families", "steps", "data"]
     assert sorted(order, key=heights.get) == order  # the higher, the further up

@@ -410,5 +410,5 @@ def test_the_chapter_shows_the_verdicts_of_the_shipped_results():
         for output in cell.outputs
         if output.output_type == "execute_result"
     ]
-    results = {name: study.load() for name, study in STUDIES.items()}
+    results = {name: study.load() for name, study in STUDIES.items() if study.path.exists()}
     assert shown == [repr(verdicts.ledger_table(ledger.verdicts(results)))]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ganlib import RunError
 from ganlib.configuration import choose_device
 from ganlib.data import DigitImages, batches, resize
-from ganlib.products import fast_float32_products
+from ganlib.precision import fast_float32_products
 from ganlib.runs import files
 from ganlib.runs.checkpoint import on_cpu
 from ganlib.runs.store import RECORDED

@@ -17,7 +17,7 @@ from torch import Tensor
 from ganlib.configuration import choose_device
 from ganlib.data import DigitImages
 from ganlib.judge.classifier import TRAINED_ON, Classifier, load_classifier, read_digits
-from ganlib.products import fast_float32_products
+from ganlib.precision import fast_float32_products
 
 N_IMAGES = 10_000  # generated for a measurement, as many as MNIST's test split has
 N_COPIES = 2_000  # of those, looked up among all training images

@@ -17,7 +17,7 @@ import contextlib
 import io
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from ganlib import Refused, RunError
 from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.data import DigitImages
 from ganlib.families import build, family
+from ganlib.precision import choose_precision
 from ganlib.runs import checkpoint
 from ganlib.runs.files import (
     commit,
@@ -231,15 +232,18 @@ def train_run(
 
     ``resume`` goes on from the last checkpoint in ``folder``, with the configuration stored there
     (only n_epochs and device may differ). On the CPU the result equals an uninterrupted run, bit
-    for bit. Raises RunError if the folder holds a run and ``resume`` is not set, or the reverse;
-    Refused if the data are not the train split of what the configuration says, or cannot be
-    cut into batches.
+    for bit, in any precision. Raises RunError if the folder holds a run and ``resume`` is not set,
+    or the reverse; Refused if the data are not the train split of what the configuration says, or
+    cannot be cut into batches, or the device cannot make products in ``config.precision``.
     """
     if dataset.name != config.dataset:  # a stand-in must not be stored under another name
         raise Refused(f"config.dataset must be {dataset.name!r}, the data given")
     if dataset.split != "train":
         raise Refused(f"the {dataset.split} split is held out: train on the train split")
     folder = Path(folder)
+    # What "auto" is here stays what the run was started in.
+    precision = choose_precision(config.precision, choose_device(config.device))
+    config = replace(config, precision=precision)
     with locked(folder):
         yield from _train_into(folder, config, dataset, sample_epochs, resume, on_iteration)
 
