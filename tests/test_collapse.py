@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ganlib.figures import collapse as show
 from ganlib.steps import Batch, adversarial
 from ganlib.studies import collapse, modes
 from ganlib.studies.modes import Protocol
@@ -183,3 +184,31 @@ def test_every_published_row_points_to_one_of_ours_on_the_same_data():
     for one in collapse.PUBLISHED:
         if one.ours:
             assert collapse.ROWS[one.ours].data == one.data and one.paper in one.ours
+
+
+# --- Figures and tables --------------------------------------------------------------------------
+
+
+def test_every_published_row_stands_in_the_ledger_with_its_verdict():
+    results = json.loads(collapse.RESULTS.read_text())
+    table = show.published_table(results)
+    assert len(table.rows) == len(collapse.PUBLISHED)
+    for one, row in zip(collapse.PUBLISHED, table.rows):
+        assert row[1] == collapse.verdict(one, results)
+        assert (row[3] == "not trained here") == (one.ours not in results)
+
+
+def test_frames_of_a_training_are_of_one_size_and_differ():
+    results = json.loads(collapse.RESULTS.read_text())
+    name = collapse.KEPT_POINTS[0]
+    first, last = (
+        show.frame(results, name, results[name]["iterations"][check]) for check in (0, -1)
+    )
+    assert first.shape == last.shape and (first != last).any()
+
+
+def test_the_factors_figure_shows_each_change_from_each_side():
+    results = json.loads(collapse.RESULTS.read_text())
+    for place in show.factors(results).axes:
+        labels = [label.get_text() for label in place.get_yticklabels()]
+        assert labels[0] == "as it is" and set(collapse.FACTORS) <= set(labels)
