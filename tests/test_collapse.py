@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from ganlib import RunError
 from ganlib.figures import collapse as show
 from ganlib.steps import Batch, adversarial
 from ganlib.studies import collapse, modes
@@ -118,13 +119,21 @@ def test_a_row_of_another_protocol_or_other_seeds_is_trained_anew(tmp_path, tiny
 
 
 def test_the_shipped_rows_are_those_of_the_code():
-    results = json.loads(collapse.RESULTS.read_text())
+    results = collapse.read()
     assert list(results) == list(collapse.ROWS)
     for name, row in results.items():
         assert row["protocol"] == json.loads(json.dumps(modes.asdict(collapse.ROWS[name])))
         assert len(row["seeds"]) == 10 and len(row["modes"]) == modes.CHECKS
         kept = modes.CHECKS * [collapse.WATCHED * (name in collapse.KEPT_POINTS)]
         assert [len(points) for points in row["points"]] == kept
+
+
+def test_a_damaged_file_is_told_in_one_line(tmp_path):
+    path = tmp_path / "results.json"
+    assert collapse.read(path) == {}
+    path.write_text('{"one": ')
+    with pytest.raises(RunError, match="damaged.*delete it"):
+        collapse.record(path, [])
 
 
 # --- Protocols and the rule ----------------------------------------------------------------------
@@ -190,7 +199,7 @@ def test_every_published_row_points_to_one_of_ours_on_the_same_data():
 
 
 def test_every_published_row_stands_in_the_ledger_with_its_verdict():
-    results = json.loads(collapse.RESULTS.read_text())
+    results = collapse.read()
     table = show.published_table(results)
     assert len(table.rows) == len(collapse.PUBLISHED)
     for one, row in zip(collapse.PUBLISHED, table.rows):
@@ -199,7 +208,7 @@ def test_every_published_row_stands_in_the_ledger_with_its_verdict():
 
 
 def test_frames_of_a_training_are_of_one_size_and_differ():
-    results = json.loads(collapse.RESULTS.read_text())
+    results = collapse.read()
     name = collapse.KEPT_POINTS[0]
     first, last = (
         show.frame(results, name, results[name]["iterations"][check]) for check in (0, -1)
@@ -208,7 +217,7 @@ def test_frames_of_a_training_are_of_one_size_and_differ():
 
 
 def test_the_factors_figure_shows_each_change_from_each_side():
-    results = json.loads(collapse.RESULTS.read_text())
+    results = collapse.read()
     for place in show.factors(results).axes:
         labels = [label.get_text() for label in place.get_yticklabels()]
         assert labels[0] == "as it is" and set(collapse.FACTORS) <= set(labels)

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 from functools import cache
 
 import nbformat
@@ -16,7 +15,7 @@ from ganlib import data
 from ganlib.figures import collapse, curves
 from ganlib.figures.plotting import mosaic
 from ganlib.runs import store
-from ganlib.studies.collapse import RESULTS
+from ganlib.studies.collapse import read
 
 SIDE_BY_SIDE = "cgan", "cbn-cgan", "c-dcgan", "cbn-dcgan", "cbn-dcgan-spectral"  # in chapter 5
 CHAPTERS = [str(chapter.with_suffix("")) for chapter in chapters()]
@@ -97,7 +96,7 @@ def sources(names: frozenset[str]) -> list:
     if names == {"run", "epoch"}:
         return [(of_run_and_epoch, None)]
     if names == {"training", "iteration"}:
-        return [(of_training, json.loads(RESULTS.read_text()))]
+        return [(of_training, read())]
     if names == {"digit"}:
         return [(of_digit, training_images())]
     pytest.fail(f"say here where the pictures of a slider over {sorted(names)} come from")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ganlib.runs.files import write_whole
-from ganlib.runs.store import RECORDED
+from ganlib.runs.store import RECORDED, RunError
 from ganlib.studies.analysis import Estimate, estimate
 from ganlib.studies.modes import SEEDS, Protocol, measure
 
@@ -96,6 +96,16 @@ KEPT_POINTS = (
 )  # fmt: skip
 
 
+def read(path: Path = RESULTS) -> dict:
+    """The rows of a results file by name, none if it is not there. Raises RunError if damaged."""
+    try:
+        return json.loads(path.read_bytes()) if path.exists() else {}
+    except ValueError as error:
+        raise RunError(
+            f"{path} is damaged ({error}): delete it, and its rows are trained"
+        ) from error
+
+
 def record(
     path: Path = RESULTS,
     rows: Sequence[str] = tuple(ROWS),
@@ -106,7 +116,7 @@ def record(
 
     A row is trained anew if it was kept with another protocol or other seeds.
     """
-    results = json.loads(path.read_text()) if path.exists() else {}
+    results = read(path)
     for name in rows:
         kept = results.get(name, {"protocol": None})
         if kept["protocol"] == _plain(ROWS[name]) and kept["seeds"] == list(seeds):
