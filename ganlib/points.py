@@ -3,6 +3,7 @@
 A cloud is a *mode*: a place where the real points are dense. On a plane one can count them.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -62,3 +63,13 @@ def modes_and_near(points: Tensor, mixture: Mixture) -> tuple[Tensor, Tensor]:
     """
     counts = points_by_mode(points, mixture)
     return (counts > 0).sum(-1).float(), counts.sum(-1) / points.shape[-2]
+
+
+def by_chance(mixture: Mixture, n: int) -> tuple[float, float]:
+    """The same two measures, as expected of ``n`` points spread evenly over the mixture's square.
+
+    What a generator finds that has learned where the modes lie about, and no more.
+    """
+    around_one = math.pi * (NEAR * mixture.sigma) ** 2 / (2 * mixture.span) ** 2
+    n_modes = len(mixture.centres)
+    return n_modes * (1 - (1 - around_one) ** n), n_modes * around_one

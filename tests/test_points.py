@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ganlib.models.points import Many, Maxout, PointDiscriminator, PointGenerator
-from ganlib.points import draw, grid, modes_and_near, points_by_mode, ring
+from ganlib.points import by_chance, draw, grid, modes_and_near, points_by_mode, ring
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -52,6 +52,15 @@ def test_many_sets_of_points_are_measured_each_by_itself():
     alone = [modes_and_near(each, grid()) for each in sets]
     assert together[0].tolist() == [modes for modes, _ in alone]
     assert together[1].tolist() == [near for _, near in alone]
+
+
+@pytest.mark.parametrize("mixture", [ring(), grid()], ids=lambda mixture: mixture.title)
+def test_chance_is_what_points_anywhere_find(mixture):
+    anywhere = (torch.rand(400, 2500, 2, generator=seeded()) * 2 - 1) * mixture.span
+    modes, near = modes_and_near(anywhere, mixture)
+    expected = by_chance(mixture, 2500)
+    assert modes.mean().item() == pytest.approx(expected[0], abs=0.25)
+    assert near.mean().item() == pytest.approx(expected[1], rel=0.05)
 
 
 # --- The networks --------------------------------------------------------------------------------

@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ganlib.figures.curves import palette_png
-from ganlib.figures.plotting import D_ORANGE, G_BLUE, GREY, INK, _figure
+from ganlib.figures.plotting import G_BLUE, GREEN, GREY, INK, _figure
 from ganlib.figures.tables import Table
 from ganlib.figures.widgets import _slider, _stack
-from ganlib.points import Mixture
+from ganlib.points import Mixture, by_chance
 from ganlib.studies import collapse
 from ganlib.studies.analysis import Estimate
-from ganlib.studies.modes import DATA
+from ganlib.studies.modes import DATA, MEASURED
 
 # --- Points --------------------------------------------------------------------------------------
 
@@ -45,7 +45,7 @@ def frame(results: dict, name: str, iteration: int) -> np.ndarray:
     row = results[name]
     check = row["iterations"].index(iteration)
     figure, axes = _figure(3.4, 3.7)
-    found = f"first seed: {row['modes'][check][0]} modes, {row['near'][check][0]:.0%} near one"
+    found = f"first seed: modes {row['modes'][check][0]}, near one {row['near'][check][0]:.0%}"
     points = np.array(row["points"][check]) / 100
     _draw_points(axes, points, DATA[row["protocol"]["data"]], f"{name}\niteration {iteration:,}")
     axes.title.set_size(9)
@@ -80,7 +80,7 @@ def training_slider(results: dict) -> ipywidgets.Widget:
 def courses(results: dict, names: Sequence[str]) -> Figure:
     """Modes and the share near one over the iterations: mean of the seeds, 95 % interval."""
     figure, (left, right) = _figure(8.6, 3.2, 1, 2)
-    styles = ((G_BLUE, "-"), (D_ORANGE, "--"), (INK, ":"), (GREY, "-."))
+    styles = ((INK, "-"), (GREEN, "--"))
     for name, (colour, line) in zip(names, styles):
         row = results[name]
         for place, of in ((left, collapse.modes_of), (right, collapse.near_of)):
@@ -96,13 +96,14 @@ def courses(results: dict, names: Sequence[str]) -> Figure:
     return figure
 
 
-def _dots(axes: Axes, labels: Sequence[str], found: Sequence[Estimate], colour: str) -> None:
+def _dots(axes: Axes, labels: Sequence[str], found: Sequence[Estimate], chance: float) -> None:
     for place, one in enumerate(found):
-        axes.plot([one.low, one.high], [place] * 2, color=colour, lw=1.4)
-        axes.plot(one.mean, place, "o", color=colour, ms=5)
+        axes.plot([one.low, one.high], [place] * 2, color=INK, lw=1.4)
+        axes.plot(one.mean, place, "o", color=INK, ms=5)
     axes.set_yticks(range(len(labels)), labels, fontsize=9)
     axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.axvline(found[0].mean, color=colour, lw=0.8, ls=":")
+    axes.axvline(found[0].mean, color=INK, lw=0.8, ls=":")
+    axes.axvline(chance, color=GREEN, lw=1.2, ls="--", label="by chance")
 
 
 def changed_from(base: str) -> dict[str, str]:
@@ -115,17 +116,21 @@ def changed_from(base: str) -> dict[str, str]:
 
 
 def factors(results: dict) -> Figure:
-    """One factor at a time, from either small copy towards the other: modes, 95 % intervals."""
+    """One factor at a time, from either small copy towards the other: means, 95 % intervals."""
     bases = ("VEEGAN, small, ring", "PacGAN, small, ring")
-    figure, axes = _figure(8.6, 3.6, 1, 2, sharex=True)
-    for place, base, other, colour in zip(axes, bases, reversed(bases), (D_ORANGE, G_BLUE)):
+    figure, axes = _figure(8.6, 6.2, 2, 2, sharex="col")
+    chance = by_chance(DATA["ring"], MEASURED)
+    for line, base, other in zip(axes, bases, reversed(bases)):
         rows = {"as it is": base} | changed_from(base)
         rows = {label: name for label, name in rows.items() if name in results}
-        found = [collapse.modes_of(results[name]) for name in rows.values()]
-        _dots(place, list(rows), found, colour)
+        kept = [results[name] for name in rows.values()]
+        _dots(line[0], list(rows), [collapse.modes_of(row) for row in kept], chance[0])
+        _dots(line[1], [""] * len(rows), [collapse.near_of(row) for row in kept], 100 * chance[1])
         paper, towards = (name.partition(",")[0] for name in (base, other))
-        place.set(title=f"from {paper}'s towards {towards}'s", xlabel="modes found, of 8")
-    axes[0].set_xlim(0, 8.2)
+        line[0].set_title(f"{paper}'s small copy, one setting towards {towards}'s", loc="left")
+    axes[1, 0].set(xlabel="modes found, of 8", xlim=(0, 8.2))
+    axes[1, 1].set(xlabel="points near a mode, %", xlim=(0, None))
+    axes[0, 1].legend(fontsize=8.5)
     return figure
 
 
