@@ -134,8 +134,9 @@ def factors(results: dict) -> Figure:
     return figure
 
 
-def _spread(one: Estimate, digits: int = 1) -> str:
-    return f"{one.mean:.{digits}f} [{one.low:.{digits}f}, {one.high:.{digits}f}]"
+def _spread(one: Estimate) -> str:
+    mean, low, high = (round(number, 1) + 0.0 for number in (one.mean, one.low, one.high))
+    return f"{mean:.1f} [{low:.1f}, {high:.1f}]"  # 0.0 was added: none is to be -0.0
 
 
 def rows_table(results: dict, names: Sequence[str], labels: Sequence[str] = ()) -> Table:
