@@ -4,6 +4,7 @@ import gzip
 import re
 import shutil
 
+import nbformat
 import pytest
 import torch
 from conftest import ROOT, served
@@ -366,7 +367,8 @@ def test_points_are_measured_as_the_page_says(engine):
 # --- The questions, from the page: a training shows what is asked about --------------------------
 
 PAGE = "book/laboratory"
-SOURCE_PAGE = (ROOT / f"{PAGE}.md").read_text()
+NOTEBOOK = nbformat.read(ROOT / f"{PAGE}.ipynb", as_version=4)
+SOURCE_PAGE = "\n".join(cell.source for cell in NOTEBOOK.cells)
 QUESTIONS = {
     title: link.replace("&amp;", "&")
     for link, title in re.findall(r'<span data-lab="(.*?)">(.*?)</span>', SOURCE_PAGE)
