@@ -395,20 +395,3 @@ def test_the_table_has_a_line_for_each_claim_and_both_verdicts_beside_it():
     assert analysis.RULE in verdicts.rules_table([*entries().values()]).caption
     assert COVERAGE.title in verdicts.rules_table([]).caption
     assert len(verdicts.not_judged_table().rows) == len(claims.NOT_JUDGED)
-<<<<<<< HEAD
-
-
-def test_the_chapter_shows_the_verdicts_of_the_shipped_results():
-    """After `python -m ganlib experiment paper`, the chapter has to be executed again."""
-    notebook = nbformat.read(CHAPTER, as_version=4)
-    shown = [
-        output["data"]["text/plain"]
-        for cell in notebook.cells
-        if cell.cell_type == "code" and "ledger_table" in cell.source
-        for output in cell.outputs
-        if output.output_type == "execute_result"
-    ]
-    results = {name: study.load() for name, study in STUDIES.items() if study.path.exists()}
-    assert shown == [repr(verdicts.ledger_table(ledger.verdicts(results)))]
-=======
->>>>>>> late
