@@ -7,12 +7,14 @@ line in MODELS.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from ganlib.configuration import TrainingConfig, require
+from ganlib.models import infogan
 from ganlib.models.convolutional import ConvolutionalDiscriminator, convolutional_layers
 from ganlib.models.mlp import (
     ConditionalDiscriminator,
@@ -31,6 +33,7 @@ class Family(NamedTuple):
     networks: Callable[[TrainingConfig], dict[str, nn.Module]]  # "generator" is one of them
     conditional: bool = False  # G can be asked for a class
     loss: str = "bce"  # the one that its paper trains it with
+    settings: dict = {}  # others that it is trained with, where they are not Table 1's
     step: Callable = adversarial
     logged: tuple[str, ...] = LOGGED  # what the step returns, by name
     inputs: Callable = noise
@@ -65,6 +68,20 @@ def cgan(title: str, generator: Callable, discriminator: Callable, **other) -> F
         )
 
     return Family(title, networks, conditional=True, inputs=noise_and_label, **other)
+
+
+def coded(title: str, scale: float = infogan.SCALE, **terms) -> Family:
+    """An InfoGAN. ``scale``: of its one-hot codes; ``terms``: settings of `infogan.infogan`."""
+    return Family(
+        title,
+        partial(infogan.networks, scale=scale),
+        conditional=True,
+        settings={"n_epochs": 15, "lr": 0.001, "d_lr": 0.0002, "latent_dim": 64},
+        step=partial(infogan.infogan, **terms),
+        logged=infogan.INFORMATION,
+        inputs=infogan.noise_and_codes,
+        trains={"g_optimizer": ("generator",), "d_optimizer": ("discriminator", "q")},
+    )
 
 
 # What makes a generator convolutional: its layers, and how many maps each of them has.
@@ -115,6 +132,14 @@ MODELS = {
         ConvolutionalCBNGenerator,
         partial(ProjectionDiscriminator, spectral=True, dropout=0.0),
     ),
+    # Codes that no label names. What makes digits of them: the information term, from the third
+    # epoch on, from the start ("early") or never; or the size of the code among the noise?
+    "infogan": coded("InfoGAN"),
+    "infogan-early": coded("InfoGAN, the term from the start", hold=0),
+    "infogan-never": coded("InfoGAN without the term", hold=inf),
+    "infogan-scale1": coded("InfoGAN with small codes", scale=1.0),
+    "infogan-early-scale1": coded("InfoGAN with small codes, early", scale=1.0, hold=0),
+    "infogan-never-scale1": coded("InfoGAN with small codes, no term", scale=1.0, hold=inf),
 }
 
 

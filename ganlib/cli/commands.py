@@ -55,7 +55,7 @@ def train_command(options: argparse.Namespace) -> int:
     if resume:
         stored = asdict(read_run(folder).config)
     else:
-        stored = {"loss": family(options.model).loss}
+        stored = {"loss": family(options.model).loss} | family(options.model).settings
     config = TrainingConfig(**stored | given)
     named = shlex.quote(f"./{folder}" if str(folder) in recorded_names() else str(folder))
     again = f"python -m ganlib train {options.model} --resume --out {named}"
@@ -92,9 +92,9 @@ def follow(folder: Path, config: TrainingConfig, resume: bool, again: str) -> bo
                 on_iteration=lambda _: bar.update(),
             ):
                 done = epoch.number
-                g_loss, d_loss, _, _, d_real, _ = epoch.losses.mean(dim=0).tolist()
+                mean = dict(zip(family(config.model).logged, epoch.losses.mean(dim=0).tolist()))
                 where = f"epoch {done}/{config.n_epochs}"
-                how = f"G {g_loss:.3f}, D {d_loss:.3f}, D(x) {d_real:.2f}"
+                how = "G {g_loss:.3f}, D {d_loss:.3f}, D(x) {d_real:.2f}".format(**mean)
                 bar.set_description_str(where, refresh=False)
                 bar.set_postfix_str(how)
                 if bar.disable:

@@ -161,9 +161,17 @@ class Run:
 
         Raises RunError if the checkpoint is gone, as it is from the recorded runs.
         """
-        return self._generator(
-            checkpoint.named(self.tensors("checkpoint.safetensors"), "generator")
-        )
+        return self._generator(checkpoint.named(self.tensors(CHECKPOINT), "generator"))
+
+    def latest_networks(self) -> dict[str, nn.Module]:
+        """All networks, by name, as they were trained last: on the CPU, in evaluation mode.
+
+        Raises RunError if the checkpoint is gone or damaged.
+        """
+        networks, tensors = build(self.config), self.tensors(CHECKPOINT)
+        for name, network in networks.items():
+            checkpoint.load_weights(network.eval(), checkpoint.named(tensors, name), self.folder)
+        return networks
 
     def _generator(self, weights: dict[str, Tensor]) -> nn.Module:
         generator = build(self.config)["generator"]
