@@ -21,6 +21,7 @@ WHOLE_NUMBERS = {
     "d_steps": (1, 10**3),
     "train_size": (2, 10**9),
     "seed": (0, 2**63 - 1),
+    "n_labels": (10, 10**6),
 }
 
 
@@ -49,11 +50,14 @@ class TrainingConfig:
     interval_samples: bool = False  # also keep samples every sample_interval iterations
     d_lr: float | None = None  # the discriminator's learning rate; None: lr, as for the generator
     ema: float = 0.0  # decay of the running average of G's weights that draws samples; 0: none
+    n_labels: int | None = (
+        None  # that the training may read, as many of each class; None: see model
+    )
 
     def __post_init__(self):
         for name, (least, most) in WHOLE_NUMBERS.items():
             value = getattr(self, name)
-            if name == "train_size" and value is None:
+            if name in ("train_size", "n_labels") and value is None:
                 continue
             self._require(name, type(value) is int, "a whole number")  # and not True or False
             self._require(name, value >= least, f"at least {least}")

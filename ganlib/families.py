@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
+from ganlib.augmentation import jitter, shift
 from ganlib.configuration import TrainingConfig, require
-from ganlib.models import infogan
+from ganlib.models import infogan, semi_supervised
 from ganlib.models.convolutional import ConvolutionalDiscriminator, convolutional_layers
 from ganlib.models.mlp import (
     ConditionalDiscriminator,
@@ -84,6 +86,21 @@ def coded(title: str, scale: float = infogan.SCALE, **terms) -> Family:
     )
 
 
+def few(title: str, change: Callable | None = None, **other) -> Family:
+    """A semi-supervised GAN. ``change``: of its labelled images; ``other``: for its step."""
+    return Family(
+        title,
+        semi_supervised.networks,
+        settings={"n_epochs": 40, "lr": 0.001, "n_labels": 100},
+        step=partial(semi_supervised.semi_supervised, **other),
+        logged=semi_supervised.NAMED,
+        batches=partial(semi_supervised.few_labels, change=change),
+    )
+
+
+# Salimans' generator learns from D's features, and his D's ten classes are a loss of their own.
+matching = partial(few, generator_step=semi_supervised.matching_step, class_loss=cross_entropy)
+
 # What makes a generator convolutional: its layers, and how many maps each of them has.
 CONVOLUTIONAL = {"make_layers": convolutional_layers, "widths": (128, 64, 32)}
 ConvolutionalGenerator = partial(ConditionalGenerator, **CONVOLUTIONAL)
@@ -140,6 +157,13 @@ MODELS = {
     "infogan-scale1": coded("InfoGAN with small codes", scale=1.0),
     "infogan-early-scale1": coded("InfoGAN with small codes, early", scale=1.0, hold=0),
     "infogan-never-scale1": coded("InfoGAN with small codes, no term", scale=1.0, hold=inf),
+    # A few labels, and all other images without one. The labelled as they are, or changed a little.
+    "sgan": few("SGAN"),
+    "sgan-shifts": few("SGAN with shifts", shift),
+    "sgan-affine": few("SGAN with small affine changes", jitter),
+    "matching": matching("Feature matching"),
+    "matching-shifts": matching("Feature matching with shifts", shift),
+    "matching-affine": matching("Feature matching with small affine changes", jitter),
 }
 
 

@@ -18,24 +18,11 @@ from ganlib import Refused
 from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.families import Family, build, family
 from ganlib.products import fast_float32_products
-from ganlib.steps import Batch
+from ganlib.steps import Batch, average_step
 
 
 class TrainingDiverged(RuntimeError):
     """A loss became NaN or infinite; the message says at which epoch and iteration."""
-
-
-@torch.no_grad()
-def average_step(average: nn.Module, generator: nn.Module, decay: float, iteration: int) -> None:
-    """Move ``average``, weights and running statistics alike, a little towards ``generator``.
-
-    What lies n iterations back counts for ``decay`` to the power n; in the first iterations for
-    less, so that G's random start is soon forgotten.
-    """
-    decay = min(decay, iteration / (iteration + 10))
-    for kept, latest in zip(average.state_dict().values(), generator.state_dict().values()):
-        if kept.is_floating_point():  # what is none counts batches
-            kept.lerp_(latest, 1 - decay)
 
 
 # --- The loop ------------------------------------------------------------------------------------
@@ -133,7 +120,7 @@ def train(
     while players.epoch < config.n_epochs:
         number = players.epoch + 1
         seed = epoch_seed(config.seed, number)
-        with _global_streams(images.device, seed), fast_float32_products():
+        with global_streams(images.device, seed), fast_float32_products():
             # Dropout draws from the global stream, the rest from `rng`; outside, nothing changes.
             rng = torch.Generator(images.device).manual_seed(seed)
             before = players.iteration
@@ -206,7 +193,7 @@ def _train_epoch(
 
 
 @contextmanager
-def _global_streams(device: torch.device, seed: int) -> Iterator[None]:
+def global_streams(device: torch.device, seed: int) -> Iterator[None]:
     """Start the CPU's global stream and ``device``'s from ``seed``; no other one is touched.
 
     Both go on afterwards as if nothing had been.

@@ -221,7 +221,7 @@ def test_the_log_holds_the_losses_of_the_step():
 
 
 def test_a_term_that_counts_teaches_q_to_read(digits):
-    """Forty epochs on few images: Q's bound rises from nothing to most of ln 10."""
+    """Sixty epochs of three iterations: Q's bound rises from nothing to most of ln 10."""
     _, log = trained(config("infogan-early", n_epochs=60), digits.images, digits.labels)
     column = family("infogan").logged.index("code_information")
     assert log[:3, column].mean() < 0.1 < 1.5 < log[-9:, column].mean() <= math.log(10)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ganlib import Refused, data
 from ganlib.configuration import TrainingConfig, choose_device
-from ganlib.families import build, family, n_parameters
+from ganlib.families import MODELS, build, family, n_parameters
 from ganlib.figures.tables import aligned
 from ganlib.page.export import export
 from ganlib.runs.store import (
@@ -48,14 +48,17 @@ MOST_IMAGES = 100_000  # drawn at once: 0.4 GB
 
 
 def train_command(options: argparse.Namespace) -> int:
-    family(options.model)
+    kind = family(options.model)
     given = {f.name: getattr(options, f.name) for f in fields(TrainingConfig) if f.name in options}
     folder = Path(options.out or WORKSPACE / f"{options.model}-seed{given.get('seed', 0)}")
     resume = "resume" in options
     if resume:
         stored = asdict(read_run(folder).config)
     else:
-        stored = {"loss": family(options.model).loss} | family(options.model).settings
+        stored = {"loss": kind.loss} | kind.settings
+    if "n_labels" in given and "n_labels" not in kind.settings:
+        takes = ", ".join(name for name in MODELS if "n_labels" in MODELS[name].settings)
+        raise Refused(f"--n-labels is for {takes}, not for {options.model}: leave it out")
     config = TrainingConfig(**stored | given)
     named = shlex.quote(f"./{folder}" if str(folder) in recorded_names() else str(folder))
     again = f"python -m ganlib train {options.model} --resume --out {named}"

@@ -45,6 +45,7 @@ FIELD_HELP = {
     "interval_samples": "also keep samples every --sample-interval iterations",
     "d_lr": "the discriminator's own learning rate",
     "ema": "decay of an average of G's weights that draws the samples, such as 0.999",
+    "n_labels": "of a semi-supervised model: labels that it may read, balanced",
 }
 # What PyTorch says, in a RuntimeError, when memory is refused: on the CPU, and on a GPU.
 NO_MEMORY = re.compile("not enough memory|out of memory|can.t allocate|bad_alloc|ALLOC_FAILED")
@@ -53,6 +54,7 @@ DEFAULT_HELP = {
     "train_size": "all of them",
     "d_lr": "that of --lr",
     "ema": "0, no average",
+    "n_labels": "100 for those models",
 }
 
 

@@ -92,6 +92,17 @@ def convolutional_layers(
     return network.apply(dcgan_weights) if dcgan_start else network
 
 
+def mixing_layers(
+    n_in: int, img_size: int, channels: int, widths: tuple[int, ...], bn_eps: float
+) -> nn.Sequential:
+    """A fully connected layer of ``widths[0]``, where all inputs mix; then maps, few and small."""
+    first, *maps = widths
+    mixing = [nn.Linear(n_in, first, bias=False), nn.BatchNorm1d(first, eps=bn_eps)]
+    size = img_size, channels, tuple(maps)
+    drawing = convolutional_layers(first, *size, bn_eps, dcgan_start=False)
+    return nn.Sequential(*mixing, nn.LeakyReLU(LEAK, inplace=True), *drawing)
+
+
 class ConvolutionalDiscriminator(nn.Module):
     """D(x, y) by strided convolutions: each block halves the image and sees twice as far.
 

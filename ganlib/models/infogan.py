@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ganlib.configuration import TrainingConfig
 from ganlib.losses import LOSSES, Loss, discriminator_loss, probability
-from ganlib.models.convolutional import convolutional_layers
+from ganlib.models.convolutional import mixing_layers
 from ganlib.models.mlp import LEAK, ConditionalGenerator
 from ganlib.steps import LOGGED, Batch, noise_and_label
 
@@ -23,18 +23,6 @@ CONTINUOUS = 2  # so many of z's numbers, its first, are continuous codes
 SCALE = 3.3  # the one that stands in a one-hot code; see CodedGenerator
 
 # --- The networks --------------------------------------------------------------------------------
-
-
-def coded_layers(
-    n_in: int, img_size: int, channels: int, widths: tuple[int, ...], bn_eps: float
-) -> nn.Sequential:
-    """A fully connected layer of ``widths[0]``, where noise and codes mix, then convolutions."""
-    first, *maps = widths
-    mixing = [nn.Linear(n_in, first, bias=False), nn.BatchNorm1d(first, eps=bn_eps)]
-    drawing = convolutional_layers(
-        first, img_size, channels, tuple(maps), bn_eps, dcgan_start=False
-    )
-    return nn.Sequential(*mixing, nn.LeakyReLU(LEAK, inplace=True), *drawing)
 
 
 class CodedGenerator(ConditionalGenerator):
@@ -55,7 +43,7 @@ class CodedGenerator(ConditionalGenerator):
         bn_eps: float = 1e-5,
     ):
         size = latent_dim, img_size, channels
-        super().__init__(*size, n_codes, n_codes, widths, bn_eps, make_layers=coded_layers)
+        super().__init__(*size, n_codes, n_codes, widths, bn_eps, make_layers=mixing_layers)
         self.embedding = nn.Embedding.from_pretrained(scale * torch.eye(n_codes), freeze=True)
 
 

@@ -74,7 +74,7 @@ class Run:
 
     def __str__(self) -> str:
         config, minutes = self.config, self.made["seconds"] / 60
-        on = {name: getattr(config, name) for name in ("d_lr", "ema")}
+        on = {name: getattr(config, name) for name in ("d_lr", "ema", "n_labels")}
         extras = "".join(f"{name} {value:g}, " for name, value in on.items() if value)
         unchecked = "" if self.files is not None else "; its files are unchecked"
         return (
