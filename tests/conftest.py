@@ -21,9 +21,10 @@ from torch import nn
 from ganlib import data
 from ganlib.cli.parser import main
 from ganlib.configuration import TrainingConfig
-from ganlib.families import build
+from ganlib.families import MODELS, build
 from ganlib.judge import classifier, metrics
 from ganlib.runs import files, store
+from ganlib.steps import adversarial
 from ganlib.studies import endurance, experiment, improvements
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -184,6 +185,10 @@ def small_experiment(monkeypatch) -> None:
             return own(cell, **changes | tiny)
 
         monkeypatch.setattr(kind, "config", config)
+
+
+# The models that are a pair of networks, stepped as the paper's are; the others have own tests.
+PAIRS = [name for name, kind in MODELS.items() if kind.step is adversarial]
 
 
 def refused(capsys, arguments, *words):

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from conftest import copies, networks_of, same_tensors
+from conftest import PAIRS, copies, networks_of, same_tensors
 from torch import nn
 
 from ganlib.configuration import TrainingConfig
@@ -84,7 +84,7 @@ def test_first_generator_block_has_no_batch_norm(make):
     assert kinds == [nn.Linear, nn.LeakyReLU, *block * 3, nn.Linear, nn.Tanh]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", PAIRS)
 @pytest.mark.parametrize("bn_eps", [1e-5, 0.8])
 def test_bn_eps_reaches_every_batch_norm_and_momentum_stays_the_default(model, bn_eps):
     generator, discriminator = networks_of(model, bn_eps=bn_eps)
@@ -225,7 +225,7 @@ def test_the_same_seed_builds_the_same_networks(model):
 
 
 def test_families_say_whether_they_are_told_the_label():
-    assert {name: family(name).conditional for name in MODELS} == {
+    assert {name: family(name).conditional for name in PAIRS} == {
         "gan": False,
         "cgan": True,
         "gan-large-d": False,
@@ -371,6 +371,6 @@ def test_the_four_cells_differ_where_they_say():
 
 
 def test_convolution_needs_fewer_parameters_as_the_paper_predicts():
-    pairs = {name: [n_parameters(network) for network in networks_of(name)] for name in MODELS}
+    pairs = {name: [n_parameters(network) for network in networks_of(name)] for name in PAIRS}
     for name in ("c-dcgan", "cbn-dcgan"):
         assert all(few < many / 5 for few, many in zip(pairs[name], pairs["cgan"]))

@@ -5,7 +5,6 @@ not, teaches it what is not generated; a few teach it the names. Eleven scores s
 since a softmax stays the same when a number is added to all of them: the eleventh is fixed at 0.
 """
 
-import copy
 from collections.abc import Callable, Iterator
 
 import torch
@@ -63,12 +62,11 @@ def networks(config: TrainingConfig) -> dict[str, nn.Module]:
     """G, D, and the ``reader``: the average of D's weights, which is what reads digits at last."""
     size = config.img_size, config.channels
     widths = {"make_layers": mixing_layers, "widths": (256, 32, 16)}
-    discriminator = Recogniser(*size, config.n_classes)
-    return {
-        "generator": Generator(config.latent_dim, *size, bn_eps=config.bn_eps, **widths),
-        "discriminator": discriminator,
-        "reader": copy.deepcopy(discriminator).requires_grad_(False),
-    }
+    generator = Generator(config.latent_dim, *size, bn_eps=config.bn_eps, **widths)
+    discriminator, reader = (Recogniser(*size, config.n_classes) for _ in range(2))
+    reader.load_state_dict(discriminator.state_dict())
+    reader.requires_grad_(False)
+    return {"generator": generator, "discriminator": discriminator, "reader": reader}
 
 
 # --- The labels ----------------------------------------------------------------------------------
