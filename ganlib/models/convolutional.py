@@ -98,9 +98,9 @@ def mixing_layers(
     """A fully connected layer of ``widths[0]``, where all inputs mix; then maps, few and small."""
     first, *maps = widths
     mixing = [nn.Linear(n_in, first, bias=False), nn.BatchNorm1d(first, eps=bn_eps)]
-    size = img_size, channels, tuple(maps)
-    drawing = convolutional_layers(first, *size, bn_eps, dcgan_start=False)
-    return nn.Sequential(*mixing, nn.LeakyReLU(LEAK, inplace=True), *drawing)
+    drawing = convolutional_layers(first, img_size, channels, tuple(maps), bn_eps)
+    network = nn.Sequential(*mixing, nn.LeakyReLU(LEAK, inplace=True), *drawing)
+    return network.apply(dcgan_weights)
 
 
 class ConvolutionalDiscriminator(nn.Module):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ganlib.configuration import TrainingConfig
 from ganlib.losses import LOSSES, Loss, discriminator_loss, probability
-from ganlib.models.convolutional import mixing_layers
+from ganlib.models.convolutional import dcgan_weights, mixing_layers
 from ganlib.models.mlp import LEAK, ConditionalGenerator
 from ganlib.steps import LOGGED, Batch, noise_and_label
 
@@ -67,6 +67,7 @@ class SharedDiscriminator(nn.Module):
         layers += [nn.Flatten(), nn.Linear(n_in, n_features), nn.LeakyReLU(LEAK, inplace=True)]
         self.body = nn.Sequential(*layers)
         self.score = nn.Linear(n_features, 1)
+        self.apply(dcgan_weights)
 
     def forward(self, images: Tensor) -> Tensor:
         """``images`` (N, channels, H, W) in [-1, 1] to raw scores (N, 1)."""
@@ -83,7 +84,7 @@ class CodeReader(nn.Module):
             nn.Linear(n_features, width),
             nn.LeakyReLU(LEAK, inplace=True),
             nn.Linear(width, n_codes + CONTINUOUS),
-        )
+        ).apply(dcgan_weights)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features (N, n_features) to raw scores (N, 10) of the code, and means (N, CONTINUOUS).
