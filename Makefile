@@ -75,9 +75,9 @@ repo: $(READY)
 
 record: $(READY)
 	$(BIN)/python -m ganlib record
-	$(BIN)/python -m ganlib experiment
-	$(BIN)/python -m ganlib experiment --chapter 2
-	$(BIN)/python -m ganlib experiment --chapter 5
+	$(BIN)/python -m ganlib experiment paper
+	$(BIN)/python -m ganlib experiment length
+	$(BIN)/python -m ganlib experiment improvements
 
 bench: $(READY)
 	$(BIN)/python bench/training_step.py

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import defaultdict
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,7 +26,8 @@ from ganlib.families import MODELS, build
 from ganlib.judge import classifier, metrics
 from ganlib.runs import files, store
 from ganlib.steps import adversarial
-from ganlib.studies import endurance, experiment, improvements
+from ganlib.studies import engine
+from ganlib.studies.catalogue import STUDIES
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -170,21 +172,23 @@ def judge() -> classifier.Classifier:
     return classifier.train_classifier(known, 5, device="cpu")
 
 
-@pytest.fixture
-def small_experiment(monkeypatch) -> None:
-    """All experiments in seconds: two epochs on 8x8 pixels, 300 images to measure."""
-    monkeypatch.setattr(experiment, "COUNTS", (100, 300))
-    monkeypatch.setattr(metrics, "N_IMAGES", 300)
+def small(cell: engine.Cell) -> engine.Cell:
+    """A cell in a second: two epochs on 8x8 pixels."""
     tiny = {"img_size": 8, "batch_size": 64, "latent_dim": 8, "n_epochs": 2}
-    kinds = (experiment, experiment.Cell), (improvements, improvements.Arm)
-    for room, kind in (*kinds, (endurance, endurance.LongRun)):
-        monkeypatch.setattr(room, "EPOCHS", (1, 2))
-        own = kind.config
+    return replace(cell, config=replace(cell.config, **tiny), epochs=(1, 2))
 
-        def config(cell, own=own, **changes):
-            return own(cell, **changes | tiny)
 
-        monkeypatch.setattr(kind, "config", config)
+@pytest.fixture
+def small_studies(monkeypatch) -> None:
+    """All studies in seconds, with 300 images to measure."""
+    monkeypatch.setattr(engine, "COUNTS", (100, 300))
+    monkeypatch.setattr(metrics, "N_IMAGES", 300)
+    for name, study in STUDIES.items():
+
+        def cells_of(seed, own=study.cells_of):
+            return [small(cell) for cell in own(seed)]
+
+        monkeypatch.setitem(STUDIES, name, replace(study, cells_of=cells_of))
 
 
 # The models that are a pair of networks, stepped as the paper's are; the others have own tests.

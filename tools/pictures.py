@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 from execute import with_palette
 
-from ganlib.figures import comparisons, findings
+from ganlib.figures import cells
 from ganlib.figures.plotting import mosaic
 from ganlib.figures.tables import Table
 from ganlib.runs import store
 from ganlib.sampling import png
-from ganlib.studies import analysis, gains
+from ganlib.studies.catalogue import STUDIES
 
 EPOCHS = (0, 1, 5, 25, 50)  # the run is at its best at the last
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,7 +37,7 @@ def cover(run: store.Run, row: int = 0) -> bytes:
 def gallery() -> bytes:
     """The PNG of samples of every cell of the experiment, on white for the README's both modes."""
     buffer = io.BytesIO()
-    findings.gallery().savefig(buffer, dpi=110, facecolor="white")
+    cells.gallery(STUDIES["paper"]).savefig(buffer, dpi=110, facecolor="white")
     return with_palette(buffer.getvalue())
 
 
@@ -50,13 +50,18 @@ def markdown(table: Table, wanted: dict[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_tables(readme: str, results: dict, improved: dict) -> str:
-    """The README with the tables between its marks made anew, from chapter 4's results and 5's."""
-    names = ["cell", "seeds", "coverage", "Fréchet distance", "digits found", "drawn as asked"]
-    found = markdown(findings.cells_table(results), dict(zip(names, names)))
-    names = ["model", "seeds", "coverage", "recall", "Fréchet distance", "drawn as asked"]
+def table_of(name: str) -> Table:
+    """The cells of a study, from its shipped results."""
+    return cells.cells_table(STUDIES[name].load(), STUDIES[name])
+
+
+def with_tables(readme: str) -> str:
+    """The README with the tables between its marks made anew, from the shipped results."""
+    names = ["cell", "runs", "coverage", "Fréchet distance", "digits found", "drawn as asked"]
+    found = markdown(table_of("paper"), dict(zip(names, names)))
+    names = ["runs", "coverage", "recall", "Fréchet distance", "drawn as asked"]
     names += ["specks an image", "seconds an epoch"]
-    better = markdown(comparisons.cells_table(improved), dict(zip(names, names)))
+    better = markdown(table_of("improvements"), {"cell": "model"} | dict(zip(names, names)))
     for (begin, end), table in zip(MARKS, (found, better)):
         before, rest = readme.split(begin)
         _, after = rest.split(end)
@@ -70,7 +75,6 @@ if __name__ == "__main__":
     store.write_whole(STATIC / "cover.png", cover(run, row))
     best = store.find_run("cbn-dcgan-spectral")
     store.write_whole(STATIC / "playground.png", png(best.sheet(best.epochs_done)))
-    results = analysis.load()
     store.write_whole(STATIC / "findings.png", gallery())
     readme = ROOT / "README.md"
-    store.write_whole(readme, with_tables(readme.read_text(), results, gains.load()).encode())
+    store.write_whole(readme, with_tables(readme.read_text()).encode())

@@ -6,7 +6,6 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +20,9 @@ from ganlib.judge import classifier, metrics
 from ganlib.runs.files import locked
 from ganlib.runs.store import Run, RunError, find_run, read_run, recorded_names, write_whole
 from ganlib.sampling import draw
-from ganlib.studies import endurance, experiment, improvements, workers
-from ganlib.studies.experiment import AnyCell
+from ganlib.studies import engine, workers
+from ganlib.studies.catalogue import STUDIES
+from ganlib.studies.engine import Cell
 from ganlib.studies.recording import RECIPES, pack
 
 CLASSIFIER = "classifier"  # a name for `record`, beside those of the recipes
@@ -161,8 +161,9 @@ def confusion_text(counts: list[list[int]]) -> str:
 
 def experiment_command(options: argparse.Namespace) -> int:
     n_workers = workers_here(options)
-    grid, path = grid_of(options.chapter, options.seeds, options.least_squares_seeds)
-    workspace, device = Path(options.workspace) / path.stem, options.device
+    study = STUDIES[options.study]
+    grid, path = study.cells(options.seeds), study.path
+    workspace, device = Path(options.workspace) / study.file, options.device
     cluster = workers.connected(options.scheduler) if options.scheduler else nullcontext()
     with cluster as client, locked(workspace):
         results = opened_results(path, grid[0], "cpu" if client else device)
@@ -199,7 +200,7 @@ def experiment_command(options: argparse.Namespace) -> int:
                             failed += 1
                             tell(f"{outcome.name}: {outcome.error}")
                             continue
-                        results = experiment.add_result(results, outcome.found, outcome.sheet, path)
+                        results = engine.add_result(results, outcome.found, outcome.sheet, path)
                         left = (time.monotonic() - began) / count * (len(missing) - count)
                         progress = f"{count} of {len(missing)}, about {duration(left)} left"
                         tqdm.write(f"{outcome.name}: {progress}", file=sys.stdout)
@@ -231,26 +232,12 @@ def workers_here(options: argparse.Namespace) -> int:
     return n_workers
 
 
-def grid_of(
-    chapter: int, n_seeds: int, n_seeds_least_squares: int | None = None
-) -> tuple[Sequence[AnyCell], Path]:
-    """A chapter's experiment: its cells, and the file of their results."""
-    if chapter != 4 and n_seeds_least_squares is not None:
-        raise Refused(f"--least-squares-seeds is for --chapter 4, not {chapter}: leave it out")
-    if chapter == 2:
-        return endurance.long_runs(n_seeds), endurance.RESULTS
-    if chapter == 5:
-        return improvements.arms(n_seeds), improvements.RESULTS
-    seeds = (n_seeds,) if n_seeds_least_squares is None else (n_seeds, n_seeds_least_squares)
-    return experiment.cells(*seeds), experiment.RESULTS
-
-
-def opened_results(path: Path, cell: AnyCell, device: str = "cpu") -> dict:
+def opened_results(path: Path, cell: Cell, device: str = "cpu") -> dict:
     """The results in ``path``, or new ones for cells such as this; refuses another protocol's."""
     if not path.exists():
-        return experiment.new_results(workers.shared_reference(cell.config(), device), cell.epochs)
-    results = experiment.read_results(path)
-    experiment.check_protocol(results, experiment.protocol(cell.epochs), path)
+        return engine.new_results(workers.shared_reference(cell.config, device), cell.epochs)
+    results = engine.read_results(path)
+    engine.check_protocol(results, engine.protocol(cell.epochs), path)
     return results
 
 

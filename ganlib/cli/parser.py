@@ -21,6 +21,7 @@ from ganlib.data import DATASETS
 from ganlib.families import MODELS
 from ganlib.judge import metrics
 from ganlib.losses import LOSSES
+from ganlib.studies.catalogue import STUDIES
 from ganlib.studies.recording import RECIPES
 
 # What each field of TrainingConfig means; the options themselves come from the dataclass.
@@ -224,19 +225,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="where RUN.json, RUN.bin and index.json go",
     )
 
-    one = command(
-        "experiment", judging.experiment_command, "make the results that chapters 4 and 5 show"
-    )
+    one = command("experiment", judging.experiment_command, "train and measure a study's cells")
     one.add_argument(
-        "--chapter",
-        type=whole,
-        choices=(2, 4, 5),
-        default=4,
-        help="whose; of chapter 2, 200 epochs of what the paper trains (default: %(default)s)",
+        "study",
+        metavar="STUDY",
+        choices=STUDIES,
+        help="; ".join(f"{study.name}: {study.asks}" for study in STUDIES.values()),
     )
     for option, default, text in (
         ("--seeds", 3, "runs of each cell, with seeds 0, 1, ..."),
-        ("--least-squares-seeds", None, "of chapter 4's least-squares cells (default: 1)"),
         ("--workers", None, "cells trained at once (default: one a core, at most 4)"),
     ):
         text += "" if default is None else " (default: %(default)s)"

@@ -17,10 +17,10 @@ from ganlib.figures.tables import Table
 from ganlib.losses import BCE, MSE, bce_generator, mse_generator, saturating_generator
 from ganlib.runs.history import LOGGING_RULES, LossHistory
 from ganlib.runs.store import Run
-from ganlib.studies import analysis, densities
-from ganlib.studies.analysis import COVERAGE, ENOUGH, FRECHET, RANGE
-from ganlib.studies.contrasts import Evidence, logged
-from ganlib.studies.ledger import combine
+from ganlib.studies import densities
+from ganlib.studies.analysis import ENOUGH, Vote, combine, last_epoch, read
+from ganlib.studies.measures import COVERAGE, FRECHET, RANGE, WAYS, resemblance
+from ganlib.studies.paper import AVERAGE, FIGURES, factor_effects
 
 _PLAYERS = (("d_loss", "discriminator", D_ORANGE, "-"), ("g_loss", "generator", G_BLUE, "--"))
 _EPOCH_TICKS = (1, 5, 25, 100)
@@ -31,7 +31,7 @@ _EPOCH_TICKS = (1, 5, 25, 100)
 
 def _paper_range(run: Run) -> tuple[str, tuple[float, float]]:
     """The paper's figure that a run answers to, and its range."""
-    return list(analysis.PAPER_RANGES.items())[run.conditional]
+    return list(FIGURES.items())[run.conditional]
 
 
 def _draw_losses(axes: Axes, history: LossHistory) -> None:
@@ -68,36 +68,39 @@ def ranges_table(runs: Sequence[Run]) -> Table:
         found = run.losses().ranges("g_loss", "d_loss")
         shown = [f"{found[rule][0]:.2f} to {found[rule][1]:.2f}" for rule in rules]
         rows.append((run.name, run.config.loss, *shown))
-    said = "; ".join(f"{n}: {low} to {high}" for n, (low, high) in analysis.PAPER_RANGES.items())
+    said = "; ".join(f"{n}: {low} to {high}" for n, (low, high) in FIGURES.items())
     return Table(("run", "loss", *rules), rows, f"the paper: {said}")
 
 
 def resemblance_table(runs: Sequence[Run]) -> Table:
     """For each of the paper's figures, by what factor each run's range misses its worse end."""
     rules, rows = LOGGING_RULES, []
-    for figure, ends in analysis.PAPER_RANGES.items():
+    for figure, ends in FIGURES.items():
         for run in runs:
             found = run.losses().ranges("g_loss", "d_loss")
-            shown = [f"× {analysis.resemblance(found[rule], ends):.1f}" for rule in rules]
+            shown = [f"× {resemblance(found[rule], ends):.1f}" for rule in rules]
             rows.append((figure, run.name, *shown))
     caption = "how far the worse of both ends is from the paper's; × 1.0 would be the same range"
     return Table(("the paper's", "run", *rules), rows, caption)
 
 
 def range_effects_table(results: dict) -> Table:
-    """What label and loss do to the width of the losses' range, under each rule of logging."""
-    rows = []
-    for rule in LOGGING_RULES:
-        grid = logged(rule)("", Evidence(results, {}, {}), RANGE)[0].grid
+    """What label and loss do to the width of the losses' range, under each rule of logging.
+
+    The verdicts are those of a claim that is judged under all of these rules at once.
+    """
+    found, rows = {}, []
+    for rule, look in WAYS["logging"].items():
         label, loss = (
-            analysis.effect(grid, factor, RANGE, analysis.last_epoch(grid))
+            factor_effects(results, factor, look(RANGE), last_epoch(results))
             for factor in ("conditioning", "loss")
         )
-        simple = analysis.simple_effects(
-            grid, "conditioning", RANGE, analysis.last_epoch(grid)
-        ).values()
-        readings = [analysis.reading(one, RANGE, -1) for one in simple if one.n >= ENOUGH]
-        rows.append((rule, str(label), combine(readings), str(loss)))
+        votes = [Vote(name, one, RANGE, -1) for name, one in label.items() if name != AVERAGE]
+        found[rule] = [vote for vote in votes if vote.effect.n >= ENOUGH]
+        rows.append((rule, str(label[AVERAGE]), str(loss[AVERAGE])))
+    readings = iter(read([vote for votes in found.values() for vote in votes]))
+    verdicts = [combine([next(readings) for _ in votes]) for votes in found.values()]
+    rows = [(rule, label, verdict, loss) for (rule, label, loss), verdict in zip(rows, verdicts)]
     header = (
         "logged",
         "CGAN for GAN, same loss",

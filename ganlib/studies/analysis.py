@@ -1,141 +1,79 @@
-"""What the experiment of chapter 4 says: cells, effects with intervals, ranges of losses.
+"""Effects with intervals, and the one rule by which effects decide claims.
 
-Chance enters by the seed, so the seed is the unit: two cells are compared run by run, each run
-with the one of the same seed, and an interval is Student's t over the seeds' differences.
+RULE says it in words. Why so, by simulation (tests/test_rule.py) and by principle:
+
+- Seeds pair nothing. Two networks that start from one seed share no more than any other two, so
+  that pairing by seed lets chance pick small differences of differences. Each cell keeps its own
+  variance (Welch). A variance pooled over all healthy and over all collapsed cells has more degrees
+  of freedom, but where spreads differ five-fold it finds up to 9 % of effects that are none, and
+  where runs collapse at random up to 15 %, against 4 % and, with the next point, 4 % for Welch's.
+- Whether a run collapses can be a toss. That three of three did and none of three others has one
+  chance in 32 then, in each setting, however clear the measures are: without this point up to 23 %
+  of claims find something where nothing is. So collapsed runs are counted over all of a claim's
+  settings, and if the counts do not differ by Fisher's exact test, no setting in which they differ
+  is read.
+- The more readings, the more are significant by chance, so that they are corrected (Holm 1979).
+- An effect that is too small to name is none, however surely it is there.
+
+The same seed on another machine is one more run: rounding differs, and a few hundred steps later
+nothing is shared. A run that is there twice to the last bit counts once.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
+from statistics import fmean, median
+from typing import NamedTuple
 
 from scipy import stats
+from scipy.special import stdtr, stdtrit
 
-from ganlib.runs.store import RunError
-from ganlib.studies.experiment import BN_EPS, read_results
+from ganlib.studies.measures import Measure, seconds_an_epoch
 
-CONFIDENCE = 0.95
-# The factors, each from its first level to its second. Least squares has fewer seeds and stays
-# out of the averages over losses; it is compared by itself.
-FACTORS = {"conditioning": ("none", "label"), "loss": ("bce", "mse"), "bn_eps": BN_EPS}
-LEVELS = ("conditioning", "loss", "bn_eps", "discriminator")  # what makes a cell
-ENOUGH = 2  # seeds, for a spread or an interval
-PAPER_RANGES = {"Fig. 8, GAN": (0.19, 6.91), "Fig. 9, CGAN": (0.06, 1.17)}
+ALPHA = 0.05
+ENOUGH = 2  # runs, for a spread or an interval
+COLLAPSED = 0.25  # of the real images' coverage; below it, or short of a digit, a run collapsed
 
-_KEYS = {*LEVELS, "name", "seed", "metrics", "losses", "epoch_means"}
+RULE = """\
+An effect is a difference of means between two cells, with Welch's 95 % interval: each cell has its
+own spread, and nothing is paired by seed. A claim has a reading for each setting, measure and way
+of looking at them. Its p-values are corrected for their number (Holm). A reading is FOR the claim,
+or AGAINST it, if it is significant at 5 % after that and the mean is at least the smallest effect
+worth naming; where the cells differ in how many of their runs collapsed, those counts, over all
+settings of the claim, have to differ significantly too (Fisher's exact test). NO DIFFERENCE: the
+whole interval is smaller than what is worth naming. All else is UNCLEAR.
+All readings for: HOLDS. Some for, none against: HOLDS IN PART. Both: MIXED. Some against, none for:
+AGAINST IN PART. All against: DOES NOT HOLD. Neither for nor against: CAN'T BE TOLD. Where ways
+of looking end in different verdicts, it DEPENDS ON THE RULE."""
 
-
-def load(path=None) -> dict:
-    """The experiment's results, see ganlib.studies.experiment, with the shape of every run checked.
-
-    Raises RunError, saying what is wrong, if there are none or they are not of that shape.
-    """
-    results = read_results() if path is None else read_results(path)
-    if missing := {"epochs", "n_epochs"} - results["protocol"].keys():
-        raise RunError(f"the experiment's protocol has no {', '.join(sorted(missing))}")
-    epochs = {str(epoch) for epoch in results["protocol"]["epochs"]}
-    for run in results["runs"]:
-        if missing := _KEYS - run.keys():
-            raise RunError(f"a run of the experiment has no {', '.join(sorted(missing))}")
-        if missing := epochs - run["metrics"].keys():
-            raise RunError(f"{run['name']} was not measured at epoch {', '.join(sorted(missing))}")
-    return results
-
-
-def last_epoch(results: dict) -> int:
-    """The epoch that ends every run of the experiment."""
-    return results["protocol"]["n_epochs"]
-
-
-# --- What is measured ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number of a run, and how its differences are to be read.
-
-    A ``ratio`` is compared by its factor, not by its difference. ``least`` is the smallest
-    difference (or factor) worth naming.
-    """
-
-    key: str
-    title: str
-    form: str
-    least: float
-    ratio: bool = False
-    of: Callable[[dict, int], float | None] | None = None  # from a run and an epoch
-
-    def __call__(self, run: dict, epoch: int) -> float | None:
-        """The run's value at ``epoch``, or None if it has none."""
-        if self.of is not None:
-            return self.of(run, epoch)
-        value = run["metrics"][str(epoch)].get(self.key)
-        return None if value is None or not math.isfinite(value) else value
-
-
-def loss_range(losses: dict, rule: str = "every iteration") -> tuple[float, float]:
-    """Smallest and largest value of both losses together, of ``losses`` as a run keeps them."""
-    lows, highs = zip(*losses[rule].values())
-    return min(lows), max(highs)
-
-
-def _range_width(run: dict, _epoch: int) -> float:
-    low, high = loss_range(run["losses"])
-    return high - low
-
-
-def _width_of_g_over_d(run: dict, _epoch: int) -> float:
-    ends = run["losses"]["every iteration"]
-    return _ratio_of(*(ends[loss][1] - ends[loss][0] for loss in ("g_loss", "d_loss")))
-
-
-def _level_of_g_over_d(run: dict, _epoch: int) -> float:
-    return _ratio_of(*(sum(run["epoch_means"][loss]) for loss in ("g_loss", "d_loss")))
-
-
-def _ratio_of(first: float, second: float) -> float:
-    return first / max(second, 1e-12)
-
-
-def _fallen_back(run: dict, epoch: int) -> float:
-    """By how much coverage and precision fell, in sum, from each measured epoch to the next."""
-    known = sorted(known for known in map(int, run["metrics"]) if known <= epoch)
-    courses = ([measure(run, at) for at in known] for measure in (COVERAGE, PRECISION))
-    return sum(max(0.0, a - b) for course in courses for a, b in pairwise(course))
-
-
-COVERAGE = Measure("coverage", "coverage", "{:.2f}", 0.05)
-RECALL = Measure("recall", "recall", "{:.2f}", 0.05)
-PRECISION = Measure("precision", "precision", "{:.2f}", 0.05)
-FRECHET = Measure("frechet", "Fréchet distance", "{:.1f}", 1.1, ratio=True)
-ACCURACY = Measure("accuracy", "drawn as asked", "{:.1%}", 0.02)
-SPECKS = Measure("specks", "specks an image", "{:.2f}", 0.1)
-CLASSES = Measure("classes", "digits found", "{:.1f}", 0.5)
-RANGE = Measure("range", "width of the loss range", "{:.2f}", 1.1, ratio=True, of=_range_width)
-UNEVEN = Measure(
-    "uneven", "width of L_G's range over L_D's", "{:.2f}", 1.1, ratio=True, of=_width_of_g_over_d
+VERDICTS = (
+    *("holds", "holds in part", "mixed", "against in part", "does not hold"),
+    *("can't be told", "depends on the rule", "runs missing"),
 )
-LEVEL = Measure("level", "mean L_G over L_D", "{:.2f}", 1.1, ratio=True, of=_level_of_g_over_d)
-FALLEN = Measure("fallen", "fallen back", "{:.2f}", 0.05, of=_fallen_back)
-COPIED = Measure("memorised_features", "looks copied", "{:.1%}", 0.01)
-IN_TABLES = (COVERAGE, RECALL, PRECISION, FRECHET, CLASSES, ACCURACY)
+READINGS = ("for", "against", "no difference", "unclear")
 
 
-# --- Means with intervals ------------------------------------------------------------------------
+# --- Estimates -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over ``n`` seeds and the ends of its 95 % interval, infinite for one seed.
+    """A mean over ``n`` runs, or a difference between two cells of at least ``n`` runs each.
 
-    For a ratio, the geometric mean of factors. ``null`` says what no difference would be: 0 or 1.
+    With the ends of its 95 % interval, infinite for one run, and its p-value. For a ratio, a
+    factor. ``null`` says what no difference would be: 0 or 1. ``collapsed``: of the first cell's
+    runs and of the second's, how many collapsed and how many did not, in that order. ``by``: the
+    title of the measure that was taken.
     """
 
     mean: float
     low: float
     high: float
     n: int
+    p: float = 1.0
     null: float = 0.0
+    collapsed: tuple[tuple[int, int], tuple[int, int]] | None = None
+    by: str = ""
 
     def __str__(self) -> str:
         if self.n == 0:
@@ -148,183 +86,250 @@ class Estimate:
 
 
 def estimate(values: Iterable[float], ratio: bool = False) -> Estimate:
-    """Mean and 95 % interval of ``values``, one for each seed, by Student's t.
+    """Mean and 95 % interval of ``values``, one for each run, by Student's t.
 
     With ``ratio`` the values are logarithms of factors, and the estimate is a factor.
     """
-    values = list(values)
-    n = len(values)
+    return _estimate([(1.0, list(values))], ratio)
+
+
+def difference(
+    pairs: Sequence[tuple[Sequence[float], Sequence[float]]], ratio: bool = False
+) -> Estimate:
+    """Second less first, on average over ``pairs`` of samples, with Welch's interval.
+
+    Each sample has its own variance; degrees of freedom are Satterthwaite's. A ratio's values are
+    logarithms.
+    """
+    share = 1 / max(1, len(pairs))
+    samples = [(sign * share, values) for pair in pairs for sign, values in zip((-1, 1), pair)]
+    return _estimate(samples, ratio)
+
+
+def _estimate(samples: Sequence[tuple[float, Sequence[float]]], ratio: bool) -> Estimate:
+    """A weighted sum of the means of samples."""
+    n = min((len(values) for _, values in samples), default=0)
     if n == 0:
-        return Estimate(math.nan, math.nan, math.nan, 0, float(ratio))
-    mean, half = sum(values) / n, math.inf
+        return Estimate(math.nan, math.nan, math.nan, 0, null=float(ratio))
+    found = sum(weight * fmean(values) for weight, values in samples)
+    half, p = math.inf, 1.0
     if n >= ENOUGH:
-        variance = sum((value - mean) ** 2 for value in values) / (n - 1)
-        half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * math.sqrt(variance / n)
-    ends = mean, mean - half, mean + half
-    return Estimate(*(map(_factor, ends) if ratio else ends), n, float(ratio))
+        parts = [
+            (w * w * _variance(values) / len(values), len(values) - 1) for w, values in samples
+        ]
+        spread = sum(part for part, _ in parts)
+        if spread == 0:
+            half, p = 0.0, float(found == 0)
+        else:
+            freedom = spread**2 / sum(part**2 / degrees for part, degrees in parts)
+            half = stdtrit(freedom, 1 - ALPHA / 2) * math.sqrt(spread)
+            p = 2 * stdtr(freedom, -abs(found) / math.sqrt(spread))
+    ends = found, found - half, found + half
+    return Estimate(*(map(_factor, ends) if ratio else ends), n, float(p), float(ratio))
+
+
+def _variance(values: Sequence[float]) -> float:
+    middle = fmean(values)
+    return sum((value - middle) ** 2 for value in values) / (len(values) - 1)
 
 
 def _factor(logarithm: float) -> float:
     return math.exp(logarithm) if logarithm < 700 else math.inf
 
 
-# --- Cells and their contrasts -------------------------------------------------------------------
+# --- Cells and their effects ---------------------------------------------------------------------
 
 
-def cells(results: dict) -> dict[tuple, list[dict]]:
-    """The runs of each cell, by its LEVELS, in the order of the grid."""
-    found: dict[tuple, list[dict]] = {}
-    for run in results["runs"]:
-        found.setdefault(tuple(run[level] for level in LEVELS), []).append(run)
-    order = {"own": 0, "swapped": 1, "none": 0, "label": 1, "bce": 0, "mse": 1, "least-squares": 2}
-    return dict(
-        sorted(
-            found.items(), key=lambda item: [order.get(x, x) for x in (item[0][3], *item[0][:3])]
-        )
-    )
+class Change(NamedTuple):
+    """From the runs that have these levels to those that have the others."""
+
+    before: dict
+    after: dict
 
 
-def cell_name(conditioning: str, loss: str, bn_eps: float, discriminator: str = "own") -> str:
-    """A cell in words: no label · bce · eps 1e-05."""
-    other = " · other D" if discriminator == "swapped" else ""
-    setting = {"conditioning": conditioning, "loss": loss, "bn_eps": bn_eps}
-    return in_words(setting) + other
+def last_epoch(results: dict) -> int:
+    """The epoch that ends every run of a study."""
+    return results["protocol"]["n_epochs"]
 
 
-def in_words(setting: dict) -> str:
-    """Levels of some factors in words: no label · eps 0.8."""
-    words = {"conditioning": {"none": "no label"}, "bn_eps": {e: f"eps {e:g}" for e in BN_EPS}}
-    return " · ".join(words.get(key, {}).get(value, value) for key, value in setting.items())
+def select(results: dict, **levels) -> list[dict]:
+    """The runs that have these levels."""
+    return [run for run in results["runs"] if all(run.get(k) == v for k, v in levels.items())]
 
 
-def by_seed(results: dict, measure: Measure, epoch: int, **levels) -> dict[int, float]:
-    """The measure of each seed's run in one cell; its own discriminator unless named otherwise."""
-    wanted = {"discriminator": "own"} | levels
-    found = {}
-    for run in results["runs"]:
-        if all(run[level] == value for level, value in wanted.items()):
-            value = measure(run, epoch)
-            if value is not None:
-                found[run["seed"]] = value
-    return found
+def values(runs: Iterable[dict], measure: Measure, epoch: int) -> list[float]:
+    """The measure of those runs that have it."""
+    return [value for run in runs if (value := measure(run, epoch)) is not None]
 
 
-def contrast(
-    results: dict, before: dict, after: dict, measure: Measure, epoch: int
-) -> dict[int, float]:
-    """``after`` minus ``before`` for each seed that both cells have; for a ratio, logarithms."""
-    first = by_seed(results, measure, epoch, **before)
-    return paired(first, by_seed(results, measure, epoch, **after), measure)
+def collapsed(run: dict, results: dict) -> bool:
+    """Whether a run's last images lack a digit, or cover less than a quarter of what real ones do.
 
-
-def paired(first: dict[int, float], second: dict[int, float], measure: Measure) -> dict[int, float]:
-    """``second`` minus ``first`` for each seed that both have; for a ratio, logarithms."""
-    scale = _log if measure.ratio else float
-    return {s: scale(second[s]) - scale(first[s]) for s in sorted(first.keys() & second.keys())}
-
-
-def _log(value: float) -> float:
-    return math.log(max(value, 1e-12))  # a distance of exactly 0 has no logarithm
-
-
-def settings(factor: str, **held) -> list[dict]:
-    """All combinations of the levels of the other factors, but for those ``held``."""
-    others = {f: FACTORS[f] if f not in held else (held[f],) for f in FACTORS if f != factor}
-    return [dict(zip(others, levels)) for levels in product(*others.values())]
-
-
-def effect(
-    results: dict,
-    factor: str,
-    measure: Measure,
-    epoch: int,
-    levels: Sequence | None = None,
-    **held,
-) -> Estimate:
-    """What changing ``factor`` from its first level to its second does to a measure.
-
-    Pairs of runs differ in the factor alone: same seed, same other levels. For each seed, the mean
-    over all settings of the other factors (fewer if some are ``held``); a seed counts only if it
-    has them all. The interval is over seeds.
+    A digit is there from 1 % of the images on.
     """
-    first, second = levels or FACTORS[factor]
-    pairs = [
-        contrast(results, s | {factor: first}, s | {factor: second}, measure, epoch)
-        for s in settings(factor, **held)
-    ]
-    seeds = set.intersection(*(set(pair) for pair in pairs))
-    means = [sum(pair[seed] for pair in pairs) / len(pairs) for seed in sorted(seeds)]
-    return estimate(means, measure.ratio)
+    last = run["metrics"][str(last_epoch(results))]
+    return last["classes"] < 10 or last["coverage"] < COLLAPSED * results["floor"]["coverage"]
 
 
-def simple_effects(
-    results: dict,
-    factor: str,
-    measure: Measure,
-    epoch: int,
-    levels: Sequence | None = None,
+def effect(results: dict, changes: Sequence[Change], measure: Measure, epoch: int) -> Estimate:
+    """What a change does to a measure: mean and interval, over all ``changes`` if they are many.
+
+    Of the runs that are a replicate of another study's cell (see paper), those that were measured.
+    """
+    sides = [[select(results, **levels) for levels in change] for change in changes]
+    if measure.better is not None:
+        every = [run for side in sides for runs in side for run in runs]
+        if len(values(every, measure.better, epoch)) == len(every):
+            measure = measure.better
+    pairs = [[_scaled(runs, measure, epoch, own) for runs, own in zip(side, _paces(results, side))]
+             if measure.clock else [_scaled(runs, measure, epoch) for runs in side]
+             for side in sides]  # fmt: skip
+    found = difference(pairs, measure.ratio)
+    counts = tuple(
+        (lost := sum(collapsed(run, results) for runs in kind for run in runs),
+         sum(map(len, kind)) - lost)
+        for kind in zip(*sides)
+    )  # fmt: skip
+    return Estimate(**vars(found) | {"collapsed": counts or None, "by": measure.title})
+
+
+def _scaled(runs: list[dict], measure: Measure, epoch: int, pace: float = 0) -> list[float]:
+    found = (measure.between(run, epoch / pace) if pace else measure(run, epoch) for run in runs)
+    return [measure.scaled(value) for value in found if value is not None]
+
+
+def kind(run: dict) -> str:
+    """What decides how long an epoch takes: the model, or label and discriminator."""
+    if "model" in run:
+        return run["model"]
+    model = {"none": "GAN", "label": "CGAN"}[run["conditioning"]]
+    return model + (" with the other's D" if run["discriminator"] == "swapped" else "")
+
+
+def seconds_by_kind(results: dict) -> dict[str, float]:
+    """How long an epoch takes, of each kind of runs: the median of what was recorded.
+
+    Of the study's own runs alone; those that shared a processor hindered each other.
+    """
+    known: dict[str, list[float]] = {}
+    for run in results["runs"]:
+        if not run.get("replicate"):
+            known.setdefault(kind(run), []).append(seconds_an_epoch(run))
+    return {one: median(seconds) for one, seconds in known.items()}
+
+
+def _paces(results: dict, side: Sequence[list[dict]]) -> list[float]:
+    """How many times as long as the quicker one's an epoch takes, of both kinds of runs."""
+    known = seconds_by_kind(results)
+    own = [known.get(kind(runs[0])) if runs else None for runs in side]
+    return [1.0 if None in own else seconds / min(own) for seconds in own]
+
+
+def where_it_collapsed(
+    results: dict, what: str, changes: Mapping[str, Change], measure: Measure, epoch: int
 ) -> dict[str, Estimate]:
-    """The effect of ``factor`` in each setting of the others, where an average could mislead.
-
-    Settings with least squares are included if any seed has them.
-    """
-    first, second = levels or FACTORS[factor]
-    every = settings(factor)
-    if factor != "loss":
-        every += settings(factor, loss="least-squares")
+    """The effects in settings in which a run collapsed before, or that lack runs to say so."""
     found = {}
-    for setting in every:
-        before, after = setting | {factor: first}, setting | {factor: second}
-        pairs = contrast(results, before, after, measure, epoch)
-        if pairs:
-            found[in_words(setting)] = estimate(pairs.values(), measure.ratio)
+    for where, change in changes.items():
+        before, after = (select(results, **levels) for levels in change)
+        if len(before) < results["needs"] or any(collapsed(run, results) for run in before):
+            n = sum(collapsed(run, results) for run in after)
+            name = f"{what} at {where}, {n} of {len(after)} collapsed"
+            found[name] = effect(results, [change], measure, epoch)
     return found
 
 
-def label_alone(results: dict, measure: Measure, epoch: int) -> dict[str, Estimate]:
-    """The label's effect with one and the same discriminator on both sides.
+def average_effect(results: dict, measure: Measure, **levels) -> Estimate:
+    """The average of G's weights in place of the latest ones, at the end of the same runs.
 
-    Elsewhere the label comes with the CGAN's discriminator, as in the paper. The arm with swapped
-    discriminators tells the two apart, in two settings.
+    Here the runs are their own pairs.
     """
-    found = {}
-    for loss, whose, before, after in (
-        ("bce", "CGAN's", "swapped", "own"),
-        ("mse", "GAN's", "own", "swapped"),
+    last, changes = last_epoch(results), []
+    for run in select(results, **levels):
+        pair = measure(run | {"metrics": {str(last): run["latest"]}}, last), measure(run, last)
+        if None not in pair:
+            before, after = map(measure.scaled, pair)
+            changes.append(after - before)
+    return estimate(changes, measure.ratio)
+
+
+# --- Readings and verdicts -----------------------------------------------------------------------
+
+
+class Vote(NamedTuple):
+    """An effect on a measure of which a claim wants more (+1) or less (-1), in a setting."""
+
+    setting: str
+    effect: Estimate
+    measure: Measure
+    toward: int
+
+
+def corrected(p_values: Sequence[float]) -> list[float]:
+    """p-values as they are when each is one of so many (Holm 1979)."""
+    found, highest = [1.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        found[place] = highest
+    return found
+
+
+def read(votes: Sequence[Vote]) -> list[str]:
+    """All votes of a claim, each as one of READINGS, by RULE."""
+    lost = {vote.setting: vote.effect.collapsed for vote in votes if vote.effect.collapsed}
+    tosses = _tossed(lost.values())
+    found = []
+    for vote, p in zip(votes, corrected([vote.effect.p for vote in votes])):
+        one, measure = vote.effect, vote.measure
+        size, *ends = (measure.scaled(end) for end in (one.mean, one.low, one.high))
+        least = measure.scaled(measure.least)
+        if tosses and one.collapsed and _differ(*one.collapsed):
+            found.append("unclear")
+        elif p <= ALPHA and abs(size) >= least:
+            found.append("for" if (size > 0) == (vote.toward > 0) else "against")
+        elif one.n >= ENOUGH and max(map(abs, ends)) <= least:
+            found.append("no difference")
+        else:
+            found.append("unclear")
+    return found
+
+
+def _differ(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    return first[0] * second[1] != second[0] * first[1]
+
+
+def _tossed(counts: Iterable) -> bool:
+    """Whether the numbers of collapsed runs, over all settings, may differ by chance alone.
+
+    Settings in which all runs collapsed, or none, say nothing of it.
+    """
+    telling = [pair for pair in counts if all(map(sum, zip(*pair)))]
+    table = [[sum(part) for part in zip(*kinds)] for kinds in zip(*telling)]
+    return bool(table) and float(stats.fisher_exact(table)[1]) > ALPHA
+
+
+def combine(readings: Sequence[str]) -> str:
+    """The readings of a claim as a verdict, by RULE."""
+    for word, all_of_them, some in (
+        ("for", "holds", "holds in part"),
+        ("against", "does not hold", "against in part"),
     ):
-        setting = {"loss": loss, "bn_eps": BN_EPS[0]}
-        first = {"conditioning": "none", "discriminator": before}
-        second = {"conditioning": "label", "discriminator": after}
-        pairs = contrast(results, setting | first, setting | second, measure, epoch)
-        if pairs:
-            name = f"{in_words(setting)}, both the {whose} D"
-            found[name] = estimate(pairs.values(), measure.ratio)
-    return found
+        if readings and all(one == word for one in readings):
+            return all_of_them
+        if word in readings and not {"for", "against"} - {word} & {*readings}:
+            return some
+    return "mixed" if {"for", "against"} <= {*readings} else "can't be told"
 
 
-def reading(found: Estimate, measure: Measure, toward: int) -> str:
-    """An effect in a word: for, against, no difference, or unclear.
+def agreed(verdicts: Sequence[str]) -> str:
+    """One verdict from those under several rules: the same, if they agree.
 
-    ``toward`` is +1 if the claim wants more of the measure, -1 if less. "No difference" means that
-    the whole interval lies within the smallest difference worth naming.
+    If all find the same, some of them only in part, it is in part; else it depends on the rule.
     """
-    if found.n < ENOUGH:
-        return "unclear"
-    null, least = found.null, measure.least
-    near = (1 / least, least) if measure.ratio else (-least, least)
-    if near[0] <= found.low and found.high <= near[1]:
-        return "no difference"
-    if found.low > null or found.high < null:
-        return "for" if (found.mean > null) == (toward > 0) else "against"
-    return "unclear"
-
-
-# --- Ranges of losses ----------------------------------------------------------------------------
-
-
-def resemblance(found: tuple[float, float], paper: tuple[float, float]) -> float:
-    """How far a range is from another: the larger of both ends' factors, at least 1.
-
-    2 means that an end is twice, or half, the other's.
-    """
-    return math.exp(max(abs(_log(a) - _log(b)) for a, b in zip(found, paper)))
+    found = {*verdicts}
+    if len(found) == 1:
+        return verdicts[0]
+    for both in ({"holds", "holds in part"}, {"does not hold", "against in part"}):
+        if found == both:
+            return next(one for one in both if "in part" in one)
+    return "depends on the rule"

@@ -24,14 +24,14 @@ from ganlib import data
 from ganlib.configuration import TrainingConfig
 from ganlib.judge import classifier, metrics
 from ganlib.runs.store import RunError
-from ganlib.studies import experiment
-from ganlib.studies.experiment import AnyCell
+from ganlib.studies import engine
+from ganlib.studies.engine import Cell
 
 CONNECT = 10  # seconds to find a scheduler, and a worker of it
 
 
 class Outcome(NamedTuple):
-    """What became of a cell: its result, see ganlib.studies.experiment.result, or an error."""
+    """What became of a cell: its result, see ganlib.studies.engine.result, or an error."""
 
     name: str
     found: dict | None = None
@@ -56,11 +56,11 @@ _kept_reference = lru_cache(maxsize=1)(_reference)  # a worker's, from cell to c
 
 
 def attempt(
-    cell: AnyCell, workspace: Path, device: str, reference: Callable, on_epoch=None
+    cell: Cell, workspace: Path, device: str, reference: Callable, on_epoch=None
 ) -> Outcome:
     """Train and measure a cell; an error is an outcome like any other."""
     try:
-        found = experiment.run_cell(cell, workspace, reference(), device, on_epoch)
+        found = engine.run_cell(cell, workspace, reference(), device, on_epoch)
         sheet = workspace / cell.name / "samples" / f"epoch_{cell.epochs[-1]:04d}.png"
         return Outcome(cell.name, found, sheet.read_bytes())
     except Exception as error:
@@ -76,13 +76,13 @@ def failure(name: str, error: BaseException) -> Outcome:
 _turn = threading.Lock()
 
 
-def work(cell: AnyCell, workspace: Path, device: str, judge: str, threads: int | None) -> Outcome:
+def work(cell: Cell, workspace: Path, device: str, judge: str, threads: int | None) -> Outcome:
     """`attempt` a cell in a worker, on so many ``threads`` (None: as the worker was started)."""
 
     def reference() -> metrics.Reference:
         if classifier.digest() != judge:
             raise RunError("the classifier here is not that of the experiment: copy the same there")
-        config = cell.config()
+        config = cell.config
         return _kept_reference(config.dataset, config.img_size, device)
 
     with _turn:
@@ -108,17 +108,17 @@ def obey() -> None:
 
 
 def one_by_one(
-    cells: list[AnyCell], workspace: Path, device: str, tick: Callable[[], None]
+    cells: list[Cell], workspace: Path, device: str, tick: Callable[[], None]
 ) -> Iterator[Outcome]:
     """All ``cells`` in this process; ``tick`` is called after each epoch."""
     if cells:
-        against = shared_reference(cells[0].config(), device)
+        against = shared_reference(cells[0].config, device)
         for cell in cells:
             yield attempt(cell, workspace, device, lambda: against, tick)
 
 
 def in_processes(
-    cells: list[AnyCell],
+    cells: list[Cell],
     workspace: Path,
     device: str,
     n_workers: int,
@@ -135,7 +135,7 @@ def in_processes(
 
     threads = max(1, (os.cpu_count() or 1) // n_workers)
     settings = workspace, device, classifier.digest(), threads
-    for config in [cell.config() for cell in cells[:1]]:  # data that cannot be had are told once
+    for config in [cell.config for cell in cells[:1]]:  # data that cannot be had are told once
         data.load(config.dataset, "train", config.img_size)
     workers: list[ProcessPoolExecutor] = []
     waiting, running, killed = list(cells), {}, set()
@@ -203,7 +203,7 @@ def connected(scheduler: str) -> Iterator:
 
 
 def on_cluster(
-    cells: list[AnyCell], workspace: Path, device: str, client, tell: Callable[[str], None]
+    cells: list[Cell], workspace: Path, device: str, client, tell: Callable[[str], None]
 ) -> Iterator[Outcome]:
     """All ``cells`` on the workers of a Dask ``client``; outcomes as they come.
 

@@ -1,105 +1,46 @@
-"""The experiment of chapter 4: what do the label, the loss and BatchNorm's eps each change?
+"""The engine of every study: a cell is trained, measured, and kept in the study's results file.
 
-Every cell of the grid is an ordinary run of the same length, trained once for each seed and
-measured at the same epochs. A finished cell is a result and goes into ``experiment.json``, which
-ships; whatever is there is skipped, so the grid can grow by seeds at any time. The experiment of
-chapter 5 (:mod:`ganlib.studies.improvements`) has other cells and its own file, and the rest from
-here.
+A cell is an ordinary run with a name, filed under the levels of the study's factors. Whatever is
+in the file is skipped, so that a study can grow by cells and seeds at any time. What is studied is
+said elsewhere (:mod:`ganlib.studies.study`).
 """
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from itertools import product
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from torch import nn
 
-from ganlib import Refused
 from ganlib.configuration import TrainingConfig
 from ganlib.judge import classifier, metrics
 from ganlib.runs.files import locked
-from ganlib.runs.store import RECORDED, Run, RunError, read_run, train_run, write_whole
+from ganlib.runs.store import Run, RunError, read_run, train_run, write_whole
 from ganlib.sampling import draw
 
-RESULTS = RECORDED / "experiment.json"
-EPOCHS = (1, 2, 5, 10, 15, 20, 25)  # measured; the last ends the run
 COUNTS = (200, 500, 1000, 2000, 5000, metrics.N_IMAGES)  # of images that the floor is measured on
 DATASET = "mnist"
-LOSSES = ("bce", "mse", "least-squares")
-BN_EPS = (1e-5, 0.8)
-# (conditioning, whose discriminator) -> model
-MODELS = {
-    ("none", "own"): "gan",
-    ("label", "own"): "cgan",
-    ("none", "swapped"): "gan-large-d",
-    ("label", "swapped"): "cgan-small-d",
-}
-# The discriminators are swapped where the paper trains them, with its own losses.
-SWAPPED = (("none", "bce", 1e-5), ("label", "mse", 1e-5))
-
-
-class AnyCell(Protocol):
-    """One run of an experiment: a dataclass of its levels, among them a ``seed``."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def epochs(self) -> tuple[int, ...]: ...  # measured; the last ends the run
-
-    def config(self, **changes) -> TrainingConfig: ...
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of chapter 4's experiment: a level of each factor, and a seed."""
+    """One run of a study.
 
-    conditioning: str  # none or label
-    loss: str
-    bn_eps: float
-    discriminator: str  # own or swapped
-    seed: int
-
-    @property
-    def name(self) -> str:
-        swapped = "-swapped" if self.discriminator == "swapped" else ""
-        return f"{self.conditioning}-{self.loss}-eps{self.bn_eps:g}{swapped}-seed{self.seed}"
-
-    @property
-    def epochs(self) -> tuple[int, ...]:
-        return EPOCHS
-
-    def config(self, **changes) -> TrainingConfig:
-        """The run's configuration: Table 1's, but for what the cell says and ``changes``."""
-        model = MODELS[self.conditioning, self.discriminator]
-        chosen = {"model": model, "loss": self.loss, "bn_eps": self.bn_eps, "seed": self.seed}
-        return TrainingConfig(**{"n_epochs": self.epochs[-1]} | chosen | changes)
-
-
-def cells(n_seeds: int = 3, n_seeds_least_squares: int = 1) -> list[Cell]:
-    """The grid, seed by seed, so that a grid cut short has as many seeds as possible everywhere.
-
-    Raises Refused if there are no seeds.
+    ``levels``: of the study's factors, and the ``seed``, as its result is filed. ``epochs``: when
+    it is measured; the last ends the run.
     """
-    if n_seeds < 1 or n_seeds_least_squares < 0:
-        raise Refused(f"the number of seeds must be at least 1, not {n_seeds}")
-    grid = []
-    for seed in range(max(n_seeds, n_seeds_least_squares)):
-        for conditioning, loss, bn_eps in product(("none", "label"), LOSSES, BN_EPS):
-            if seed < (n_seeds_least_squares if loss == "least-squares" else n_seeds):
-                grid.append(Cell(conditioning, loss, bn_eps, "own", seed))
-        if seed < n_seeds:
-            grid += [Cell(*levels, "swapped", seed) for levels in SWAPPED]
-    return grid
+
+    name: str
+    levels: dict
+    config: TrainingConfig
+    epochs: tuple[int, ...]
 
 
 # --- One cell ------------------------------------------------------------------------------------
 
 
 def run_cell(
-    cell: AnyCell,
+    cell: Cell,
     workspace: Path,
     against: metrics.Reference,
     device: str = "auto",
@@ -107,7 +48,7 @@ def run_cell(
 ) -> dict:
     """Train a cell into ``workspace/NAME``, or go on with it, and measure it; see `result`."""
     folder = workspace / cell.name
-    config = cell.config(dataset=against.train.name, device=device)
+    config = replace(cell.config, dataset=against.train.name, device=device)
     resume = (folder / "config.json").exists()
     for _ in train_run(folder, config, against.train, (0, *cell.epochs), resume):
         if on_epoch is not None:
@@ -142,7 +83,7 @@ def measure_generator(
     return metrics.measure(images, labels if run.conditional else None, against, copies)
 
 
-def result(cell: AnyCell, run: Run, against: metrics.Reference) -> dict:
+def result(cell: Cell, run: Run, against: metrics.Reference) -> dict:
     """What is kept of a finished cell: its measures, and its losses under each logging rule.
 
     If the run averaged G's weights, also what its latest weights score at the end: ``latest``.
@@ -152,7 +93,7 @@ def result(cell: AnyCell, run: Run, against: metrics.Reference) -> dict:
     measured = {"metrics": measure_run(run, cell.epochs, against)}
     if run.config.ema:
         measured["latest"] = measure_generator(run.latest_generator(), run, against)
-    named = {"name": cell.name} | asdict(cell)
+    named = {"name": cell.name} | cell.levels
     return named | made | measured | {"losses": loss_ranges(run), "epoch_means": means}
 
 
@@ -190,11 +131,11 @@ def check_protocol(results: dict, wanted: dict, path: Path) -> None:
         raise RunError(f"{path} follows another protocol ({what}): move it away to start afresh")
 
 
-def read_results(path: Path | None = None, makes_them: str = "python -m ganlib experiment") -> dict:
-    """The results file, by default the shipped one: ``protocol``, ``floor``, ``floor_by_count``
-    and ``runs``. Raises RunError if it is missing or damaged.
+def read_results(path: Path, makes_them: str = "python -m ganlib experiment") -> dict:
+    """A results file: ``protocol``, ``floor``, ``floor_by_count`` and ``runs``.
+
+    Raises RunError if it is missing or damaged.
     """
-    path = path or RESULTS
     try:
         found = json.loads(path.read_bytes())
         if {"protocol", "floor", "floor_by_count", "runs"} - found.keys():

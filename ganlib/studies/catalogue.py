@@ -1,0 +1,11 @@
+"""The studies, by the names under which ``python -m ganlib experiment`` makes them.
+
+A new one is a file beside this with its `Study`, and a line here.
+"""
+
+from ganlib.studies import improvements, length, paper
+from ganlib.studies.study import Study
+
+STUDIES: dict[str, Study] = {
+    study.name: study for study in (paper.STUDY, length.STUDY, improvements.STUDY)
+}

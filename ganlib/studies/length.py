@@ -1,0 +1,79 @@
+"""The paper's own length: 200 epochs of the cells that its claims rest on, three seeds of each.
+
+Chapter 2's and 3's recorded runs are seed 0 of four of these cells and join the results. What the
+claims are is said in :mod:`ganlib.studies.paper`.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from ganlib.configuration import TrainingConfig
+from ganlib.runs.store import SAMPLE_EPOCHS, RunError, find_run
+from ganlib.studies.engine import Cell, loss_ranges
+from ganlib.studies.recording import RECIPES
+from ganlib.studies.study import Study
+
+EPOCHS = SAMPLE_EPOCHS[1:]  # measured, as of the recorded runs; the last ends the run
+SEEDS = 3  # before a verdict is printed
+FIRST = "gan"  # the cell that chapter 2 trains, and the only one of the first results
+# What each cell trains. Those with a recipe's name are its further seeds: the recorded run is
+# seed 0. The order is that of training, seed by seed.
+CELLS: dict[str, TrainingConfig] = {
+    "gan": RECIPES["gan"],
+    "cgan": RECIPES["cgan"],
+    "gan-mse": replace(RECIPES["gan"], loss="mse"),
+    "cgan-bce": replace(RECIPES["cgan"], loss="bce"),
+    "gan-eps0.8": RECIPES["gan-eps0.8"],
+    "cgan-linear-eps0.8": RECIPES["cgan-linear-eps0.8"],
+}
+
+
+def cells_of(seed: int) -> list[Cell]:
+    """The runs of a seed beside the recorded ones."""
+    return [
+        Cell(f"{cell}-seed{seed}", {"cell": cell, "seed": seed}, replace(config, seed=seed), EPOCHS)
+        for cell, config in CELLS.items()
+        if seed > 0 or cell not in RECIPES
+    ]
+
+
+def levels(run: dict) -> dict:
+    """A run's levels of the factors of the study `paper`."""
+    cell = run.get("cell", FIRST)  # the first results named none
+    config = CELLS[cell]
+    label = "label" if config.model == "cgan" else "none"
+    return {"cell": cell, "conditioning": label, "loss": config.loss, "bn_eps": config.bn_eps,
+            "discriminator": "own"}  # fmt: skip
+
+
+def with_recorded(results: dict, _path: Path) -> dict:
+    """The results, cell by cell, the recorded run of a cell first.
+
+    Raises RunError if a recorded run was not measured at their epochs.
+    """
+    runs, protocol = [], results["protocol"]
+    for cell in CELLS:
+        if cell in RECIPES:
+            first = find_run(cell)
+            measured = {str(epoch): found for epoch, found in first.metrics().items()}
+            if missing := {str(epoch) for epoch in protocol["epochs"]} - measured.keys():
+                raise RunError(f"{cell} was not measured at epoch {', '.join(sorted(missing))}")
+            last = first.folder / "samples" / f"epoch_{protocol['n_epochs']:04d}.png"
+            means = {one: first.losses().epoch(one).tolist() for one in ("g_loss", "d_loss")}
+            recorded = {"name": cell, "cell": cell, "seed": first.config.seed, "sheet": last}
+            recorded |= {"metrics": measured, "losses": loss_ranges(first), "epoch_means": means}
+            runs.append(levels(recorded) | recorded | {"seconds": first.made["seconds"]})
+        runs += [run for run in results["runs"] if run["cell"] == cell]
+    return results | {"runs": runs}
+
+
+STUDY = Study(
+    "length",
+    "200 epochs of what the paper trains, from several seeds",
+    "endurance",
+    cells_of,
+    levels,
+    with_recorded,
+    needs=SEEDS,
+    named=lambda levels: levels["cell"],
+)
