@@ -34,6 +34,7 @@ class Family(NamedTuple):
     title: str
     networks: Callable[[TrainingConfig], dict[str, nn.Module]]  # "generator" is one of them
     conditional: bool = False  # G can be asked for a class
+    codes: bool = False  # and no label says what it is: it need be no digit
     loss: str = "bce"  # the one that its paper trains it with
     settings: dict = {}  # others that it is trained with, where they are not Table 1's
     step: Callable = adversarial
@@ -78,6 +79,7 @@ def coded(title: str, scale: float = infogan.SCALE, **terms) -> Family:
         title,
         partial(infogan.networks, scale=scale),
         conditional=True,
+        codes=True,
         settings={"n_epochs": 15, "lr": 0.001, "d_lr": 0.0002, "latent_dim": 64},
         step=partial(infogan.infogan, **terms),
         logged=infogan.INFORMATION,

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from ganlib.augmentation import jitter, shift
 from ganlib.configuration import TrainingConfig, choose_device
-from ganlib.data import DigitImages
 from ganlib.families import build, evaluating
 from ganlib.models.semi_supervised import EMA, few_labels
 from ganlib.products import fast_float32_products
@@ -89,12 +88,28 @@ def train_recogniser(
 
 
 @torch.no_grad()
-def share_read(reader: nn.Module, digits: Batch | DigitImages) -> float:
-    """The share of ``digits`` that ``reader``, in evaluation mode, names as they are labelled."""
+def read(reader: nn.Module, images: Tensor) -> Tensor:
+    """The digits (N,) int64, on the CPU, that ``reader``, in evaluation mode, reads in images."""
     device = next(reader.parameters()).device
     with evaluating(reader):
-        read = torch.cat([reader(part.to(device)).argmax(1) for part in digits.images.split(1000)])
-    return float((read == digits.labels.to(device)).double().mean())
+        parts = [reader(part.to(device)).argmax(dim=1) for part in images.split(1000)]
+    return torch.cat(parts).cpu()
+
+
+def share_read(found: Tensor, labels: Tensor) -> float:
+    """The share of images (N,) whose digit was ``found`` as they are labelled."""
+    return float((found == labels.cpu()).double().mean())
+
+
+def support_vectors(known: Batch, images: Tensor) -> Tensor:
+    """The digits (N,) that a support vector machine, which saw the ``known``, reads in images.
+
+    With scikit-learn's radial kernel as it comes: nobody with few labels has some to choose by.
+    """
+    from sklearn.svm import SVC
+
+    machine = SVC().fit(known.images.flatten(1).cpu().numpy(), known.labels.cpu().numpy())
+    return torch.from_numpy(machine.predict(images.flatten(1).cpu().numpy()))
 
 
 # By name: how to learn, and what is made of the labelled images; one GAN's rivals.

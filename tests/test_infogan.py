@@ -221,10 +221,10 @@ def test_the_log_holds_the_losses_of_the_step():
 
 
 def test_a_term_that_counts_teaches_q_to_read(digits):
-    """Sixty epochs of three iterations: Q's bound rises from nothing to most of ln 10."""
-    _, log = trained(config("infogan-early", n_epochs=60), digits.images, digits.labels)
+    """Ninety iterations: Q's bound rises from nothing to a third of ln 10."""
+    _, log = trained(config("infogan-early", n_epochs=30, d_lr=0.001), digits.images, digits.labels)
     column = family("infogan").logged.index("code_information")
-    assert log[:3, column].mean() < 0.1 < 1.5 < log[-9:, column].mean() <= math.log(10)
+    assert log[:3, column].mean() < 0.1 < 0.7 < log[-9:, column].mean() <= math.log(10)
 
 
 # --- A run ---------------------------------------------------------------------------------------

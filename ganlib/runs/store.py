@@ -87,6 +87,11 @@ class Run:
     def conditional(self) -> bool:
         return family(self.config.model).conditional
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the class that it can be asked for is a digit, as labels taught it."""
+        return self.conditional and not family(self.config.model).codes
+
     def read(self, name: str) -> bytes:
         """One of the run's files, such as ``samples/epoch_0001.png``.
 
