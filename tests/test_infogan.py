@@ -161,9 +161,11 @@ def test_the_bound_stays_below_the_mutual_information():
 @pytest.mark.parametrize("lambdas", [(1.0, 0.5), (0.0, 0.0)])
 def test_a_generator_step_moves_g_alone(lambdas):
     players, (_, z, code) = start(config()), a_batch()
-    before = weights(players)
+    before, others = weights(players), [copies(players.networks[name]) for name in PARTS[1:]]
     coded_generator_step(players, BCE, z, code, lambdas)
     assert moved(before, players) == {"generator"}
+    for name, kept in zip(PARTS[1:], others):
+        assert same_tensors(kept, copies(players.networks[name]))
 
 
 @pytest.mark.parametrize("shared", [True, False])

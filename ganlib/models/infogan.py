@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ganlib.configuration import TrainingConfig
 from ganlib.losses import LOSSES, Loss, discriminator_loss, probability
-from ganlib.models.convolutional import dcgan_weights, mixing_layers
+from ganlib.models.convolutional import mixing_layers
 from ganlib.models.mlp import LEAK, ConditionalGenerator
 from ganlib.steps import LOGGED, Batch, noise_and_label
 
@@ -48,7 +48,10 @@ class CodedGenerator(ConditionalGenerator):
 
 
 class SharedDiscriminator(nn.Module):
-    """D(x): a ``body`` that Q shares, and on its features the ``score``: raw, high for "real"."""
+    """D(x): a ``body`` that Q shares, and on its features the ``score``: raw, high for "real".
+
+    Without batch normalisation, so that images in a batch do not mix.
+    """
 
     def __init__(
         self,
@@ -59,15 +62,13 @@ class SharedDiscriminator(nn.Module):
     ):
         super().__init__()
         layers: list[nn.Module] = []
-        for block, (narrow, wide) in enumerate(zip((channels, *widths), widths)):
+        for narrow, wide in zip((channels, *widths), widths):
             layers += [nn.Conv2d(narrow, wide, 4, stride=2, padding=1)]
-            layers += [nn.BatchNorm2d(wide)] if block else []
             layers += [nn.LeakyReLU(LEAK, inplace=True)]
         n_in = widths[-1] * (img_size // 2 ** len(widths)) ** 2
         layers += [nn.Flatten(), nn.Linear(n_in, n_features), nn.LeakyReLU(LEAK, inplace=True)]
         self.body = nn.Sequential(*layers)
         self.score = nn.Linear(n_features, 1)
-        self.apply(dcgan_weights)
 
     def forward(self, images: Tensor) -> Tensor:
         """``images`` (N, channels, H, W) in [-1, 1] to raw scores (N, 1)."""
@@ -84,7 +85,7 @@ class CodeReader(nn.Module):
             nn.Linear(n_features, width),
             nn.LeakyReLU(LEAK, inplace=True),
             nn.Linear(width, n_codes + CONTINUOUS),
-        ).apply(dcgan_weights)
+        )
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Features (N, n_features) to raw scores (N, 10) of the code, and means (N, CONTINUOUS).
@@ -170,8 +171,7 @@ def coded_generator_step(
 ) -> tuple[Tensor, Tensor]:
     """Move G towards images that D takes for real and, by ``weights``, in which Q finds the codes.
 
-    No parameter of D or Q changes; D's batch statistics follow the images. Returns the images,
-    detached, and Eq. 3's loss alone, a detached scalar.
+    D and Q do not change. Returns the images, detached, and Eq. 3's loss alone, a detached scalar.
     """
     generator, discriminator = players.generator, players.discriminator
     fake = generator(z, code)
@@ -199,22 +199,21 @@ def reading_discriminator_step(
 ) -> tuple[Tensor, ...]:
     """Move D towards telling ``real`` from ``fake``, and Q towards reading the codes of ``fake``.
 
-    Both move the body; unless ``shared``, Q's error stops at its own head. Real and fake images
-    pass apart, for D has batch normalisation. Returns, detached, the real loss, the fake loss,
-    the scores (2N, 1), real first, and both parts of the information.
+    Both move the body; unless ``shared``, Q's error stops at its own head. Returns, detached, the
+    real loss, the fake loss, the scores (2N, 1), real first, and both parts of the information.
     """
     discriminator, q = players.discriminator, players.networks["q"]
-    real_scores = discriminator(real)
-    features = discriminator.body(fake)
-    fake_scores = discriminator.score(features)
+    features = discriminator.body(torch.cat([real, fake]))
+    scores = discriminator.score(features)
+    real_scores, fake_scores = scores.split([len(real), len(fake)])
     real_loss, fake_loss = loss.real(real_scores), loss.fake(fake_scores)
+    features = features[len(real) :]
     found = information(*q(features if shared else features.detach()), code, z[:, :CONTINUOUS])
     total = discriminator_loss(real_loss, fake_loss)
     total = total - sum(weight * part for weight, part in zip(weights, found))
     players.optimizers["d_optimizer"].zero_grad()
     total.backward()
     players.optimizers["d_optimizer"].step()
-    scores = torch.cat([real_scores, fake_scores])
     return tuple(part.detach() for part in (real_loss, fake_loss, scores, *found))
 
 
