@@ -136,7 +136,8 @@ def sample_command(options: argparse.Namespace) -> int:
         buffer = io.BytesIO()
         np.savez(buffer, images=images.numpy(), labels=labels.numpy())
         write_whole(out, buffer.getvalue())
-    kind = "images" if options.digit is None else f"images of {options.digit}"
+    asked = f"{options.digit}" if run.labelled else f"code {options.digit}"
+    kind = "images" if options.digit is None else f"images of {asked}"
     print(f"{out}: {options.n} {kind} by {run.name}, {run.epochs_done} epochs")
     return 0
 
