@@ -2,66 +2,84 @@
 
 import re
 import reprlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import torch
 
 from ganlib import Refused
 from ganlib.data import DATASETS
 from ganlib.losses import LOSSES
+from ganlib.precision import PRECISIONS
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-# Smallest and largest value of each field that counts something.
-WHOLE_NUMBERS = {
-    "n_epochs": (1, 10**6),
-    "batch_size": (2, 10**6),
-    "latent_dim": (1, 10**4),
-    "img_size": (4, 256),
-    "sample_interval": (1, 10**9),
-    "d_steps": (1, 10**3),
-    "train_size": (2, 10**9),
-    "seed": (0, 2**63 - 1),
-    "n_labels": (10, 10**6),
-}
+
+
+def setting(default, text: str, least: int | None = None, most: int | None = None, unset: str = ""):
+    """A field of TrainingConfig with its help, which the command line shows.
+
+    ``least`` and ``most`` bound a whole number. ``unset``: what the default means, in words, where
+    it says too little by itself.
+    """
+    about = {"help": text, "least": least, "most": most, "unset": unset}
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """All that decides a run. The first nine fields are Table 1 of the paper, in its order."""
+    """All that decides a run. The first nine fields are Table 1 of the paper, in its order.
 
-    n_epochs: int = 200  # passes over the training images
-    batch_size: int = 64
-    lr: float = 0.0002  # Adam's learning rate
-    b1: float = 0.5  # Adam's decay of the first moment
-    b2: float = 0.999  # and of the second
-    latent_dim: int = 100  # numbers in z
-    img_size: int = 32  # pixels a side
-    channels: int = 1
-    sample_interval: int = 400  # iterations between sample images, if interval_samples
-    n_classes: int = 10
+    ``channels`` and ``n_classes`` are those of the data set, whether they are given or not. Raises
+    Refused, naming the setting, for a value that cannot be.
+    """
+
+    n_epochs: int = setting(200, "passes over the training images", 1, 10**6)
+    batch_size: int = setting(64, "images in a batch", 2, 10**6)
+    lr: float = setting(0.0002, "Adam's learning rate")
+    b1: float = setting(0.5, "Adam's decay of the first moment")
+    b2: float = setting(0.999, "Adam's decay of the second moment")
+    latent_dim: int = setting(100, "numbers in the noise z", 1, 10**4)
+    img_size: int = setting(32, "pixels a side", 4, 256)
+    channels: int | None = setting(None, "colour channels", unset="the data set's")
+    sample_interval: int = 400  # as in Table 1; here sheets of samples are drawn by the epoch
+    n_classes: int | None = setting(None, "classes of the data set", unset="the data set's")
     model: str = "gan"  # one of ganlib.families.MODELS
-    loss: str = "bce"
-    bn_eps: float = 1e-5  # added to the variance in batch normalisation
-    d_steps: int = 1  # discriminator steps for each generator step
-    seed: int = 0
-    device: str = "auto"
-    dataset: str = "mnist"
-    train_size: int | None = None  # train on the first so many images; None: all
-    interval_samples: bool = False  # also keep samples every sample_interval iterations
-    d_lr: float | None = None  # the discriminator's learning rate; None: lr, as for the generator
-    ema: float = 0.0  # decay of the running average of G's weights that draws samples; 0: none
-    n_labels: int | None = (
-        None  # that the training may read, as many of each class; None: see model
+    loss: str = setting("bce", f"one of {', '.join(LOSSES)}")
+    bn_eps: float = setting(1e-5, "added to the variance in batch normalisation")
+    d_steps: int = setting(1, "discriminator steps for each generator step", 1, 10**3)
+    seed: int = setting(0, "decides every random number", 0, 2**63 - 1)
+    device: str = setting("auto", f"one of {', '.join(DEVICES)}")
+    dataset: str = setting("mnist", f"one of {', '.join(DATASETS)}")
+    train_size: int | None = setting(
+        None, "train on the first so many images only", 2, 10**9, unset="all of them"
+    )
+    interval_samples: bool = False  # only read: earlier runs could keep samples by the iteration
+    d_lr: float | None = setting(
+        None, "the discriminator's own learning rate", unset="that of --lr"
+    )
+    ema: float = setting(
+        0.0,
+        "decay of an average of G's weights that draws the samples, such as 0.999",
+        unset="0, no average",
+    )
+    precision: str = setting(
+        "float32", f"of the networks' products, one of {', '.join(PRECISIONS)}"
+    )
+    n_labels: int | None = setting(
+        None,
+        "of a semi-supervised model: labels that it may read, balanced",
+        10,
+        10**6,
+        unset="100 for those models",
     )
 
     def __post_init__(self):
-        for name, (least, most) in WHOLE_NUMBERS.items():
-            value = getattr(self, name)
-            if name in ("train_size", "n_labels") and value is None:
-                continue
-            self._require(name, type(value) is int, "a whole number")  # and not True or False
-            self._require(name, value >= least, f"at least {least}")
-            self._require(name, value <= most, f"at most {most:,}")
+        for name, known in (("loss", LOSSES), ("dataset", DATASETS), ("precision", PRECISIONS)):
+            self._require(name, getattr(self, name) in list(known), f"one of {', '.join(known)}")
+        for each in fields(self):
+            left_open = each.default is None and getattr(self, each.name) is None
+            if each.metadata.get("most") and not left_open:
+                self._require_whole(each.name, each.metadata["least"], each.metadata["most"])
+        self._require_whole("sample_interval", 1, 10**9)
         rates = ("lr",) if self.d_lr is None else ("lr", "d_lr")
         for name in (*rates, "b1", "b2", "bn_eps", "ema"):
             self._require(name, type(getattr(self, name)) in (int, float), "a number")
@@ -70,20 +88,24 @@ class TrainingConfig:
             self._require(name, 0 < getattr(self, name) <= 1, "above 0 and at most 1")
         for name in ("b1", "b2", "ema"):
             self._require(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
-        for name, only, why in (
-            ("channels", 1, "the images are grey"),
-            ("n_classes", 10, "every data set here has ten classes"),
-        ):
-            value = getattr(self, name)
-            self._require(name, type(value) is int and value == only, f"{only}: {why}")
         self._require("bn_eps", 0 < self.bn_eps <= 1e6, "above 0 and at most 1,000,000")
-        for name, known in (("loss", LOSSES), ("dataset", DATASETS)):
-            self._require(name, getattr(self, name) in list(known), f"one of {', '.join(known)}")
+        shown = DATASETS[self.dataset]
+        for name, due in (("channels", shown.channels), ("n_classes", len(shown.class_names))):
+            found = getattr(self, name)
+            fits = found is None or type(found) is int and found == due
+            self._require(name, fits, f"{due}, as {shown.title} has")
+            object.__setattr__(self, name, due)
         named = re.fullmatch(r"auto|(cpu|cuda|mps)(:\d{1,3})?", str(self.device))
         self._require("device", bool(named), f"one of {', '.join(DEVICES)}")
 
     def _require(self, name: str, holds: bool, wanted: str) -> None:
         require(name, holds, wanted, getattr(self, name))
+
+    def _require_whole(self, name: str, least: int, most: int) -> None:
+        value = getattr(self, name)
+        self._require(name, type(value) is int, "a whole number")  # and not True or False
+        self._require(name, value >= least, f"at least {least}")
+        self._require(name, value <= most, f"at most {most:,}")
 
 
 def require(name: str, holds: bool, wanted: str, found: object) -> None:
@@ -94,7 +116,7 @@ def require(name: str, holds: bool, wanted: str, found: object) -> None:
 
 def config_fields() -> dict[str, object]:
     """Every field of TrainingConfig with its default, in order."""
-    return {field.name: field.default for field in fields(TrainingConfig)}
+    return dict(vars(TrainingConfig()))
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -5,45 +5,73 @@ and moved to the device once. A batch is then one indexing operation, on the dev
 loader processes in between.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ganlib import Refused, sources
-from ganlib.sources import DataUnavailable, check_fit
+from ganlib.sources import FOLDER_VARIABLE, SPLITS, DataUnavailable, check_fit, data_folders
 
-FOLDER_VARIABLE, SPLITS, data_folders = (
-    sources.FOLDER_VARIABLE,
-    sources.SPLITS,
-    sources.data_folders,
-)
+__all__ = ["FOLDER_VARIABLE", "SPLITS", "DataUnavailable", "data_folders"]  # of sources, found here
 
-_DIGITS = tuple("0123456789")
-# Data set -> (title, what the ten classes are called).
+
+class DataSet(NamedTuple):
+    """What is known of a data set. A new one, a folder of images for one, is a line in DATASETS.
+
+    ``read``: a split's name to pixels in [0, 255], (N, H, H) or (N, channels, H, H), and labels
+    (N,), whole numbers that count ``class_names``; DataUnavailable if they cannot be had.
+    """
+
+    title: str
+    class_names: tuple[str, ...]
+    read: Callable[[str], tuple[Tensor, Tensor]]
+    channels: int = 1
+
+
+def _sklearn_digits(split: str) -> tuple[Tensor, Tensor]:
+    """scikit-learn's 1,797 8x8 digits: 1,497 to train and 300 to test."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    parts = train_test_split(
+        digits.images, digits.target, test_size=300, stratify=digits.target, random_state=0
+    )
+    images, labels = (parts[0], parts[2]) if split == "train" else (parts[1], parts[3])
+    return torch.from_numpy(images * (255 / 16)), torch.from_numpy(labels)
+
+
+def _of_mnists_kind(name: str, title: str, *class_names: str) -> DataSet:
+    return DataSet(title, class_names, partial(sources.read, name, title))
+
+
+_CLOTHES = ("T-shirt", "trouser", "pullover", "dress", "coat")
+_CLOTHES += ("sandal", "shirt", "sneaker", "bag", "ankle boot")
+_KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 DATASETS = {
-    "mnist": ("MNIST", _DIGITS),
-    "fashion-mnist": (
-        "Fashion-MNIST",
-        ("T-shirt", "trouser", "pullover", "dress", "coat")
-        + ("sandal", "shirt", "sneaker", "bag", "ankle boot"),
-    ),
-    "kmnist": ("Kuzushiji-MNIST", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")),
-    "digits": ("scikit-learn's digits", _DIGITS),
+    "mnist": _of_mnists_kind("mnist", "MNIST", *"0123456789"),
+    "fashion-mnist": _of_mnists_kind("fashion-mnist", "Fashion-MNIST", *_CLOTHES),
+    "kmnist": _of_mnists_kind("kmnist", "Kuzushiji-MNIST", *_KANA),
+    "digits": DataSet("scikit-learn's digits", tuple("0123456789"), _sklearn_digits),
 }
+STAND_IN = "digits"  # always here
 
 
 @dataclass(frozen=True, repr=False)
 class DigitImages:
     """One split of a data set, in memory on one device.
 
-    ``images``: (N, 1, H, W) float32 in [-1, 1]; ``labels``: (N,) int64 in 0..9.
-    ``replaces``: the title of the data set that was asked for and could not be had, else "".
+    ``images``: (N, channels, H, H) float32 in [-1, 1]; ``labels``: (N,) int64, which count the
+    data set's classes. ``replaces``: the title of the data set that was asked for and could not
+    be had, else "".
 
-    Raises Refused if the images are not square, grey and in that range, or the labels not
-    theirs.
+    Raises Refused if the images are not square, of as many channels and in that range, or the
+    labels not theirs.
     """
 
     images: Tensor
@@ -53,7 +81,8 @@ class DigitImages:
     replaces: str = ""
 
     def __post_init__(self):
-        check_fit(self.images, self.labels)
+        known = DATASETS[self.name]
+        check_fit(self.images, self.labels, known.channels, len(known.class_names))
         object.__setattr__(self, "labels", self.labels.long())
         if not self.images.is_meta:
             low, high = (float(end) for end in self.images.aminmax())
@@ -63,11 +92,11 @@ class DigitImages:
 
     @property
     def title(self) -> str:
-        return DATASETS[self.name][0]
+        return DATASETS[self.name].title
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        return DATASETS[self.name][1]
+        return DATASETS[self.name].class_names
 
     def __len__(self) -> int:
         return len(self.images)
@@ -81,9 +110,7 @@ class DigitImages:
 
     def to(self, device: torch.device | str) -> "DigitImages":
         """The same images on another device."""
-        return DigitImages(
-            self.images.to(device), self.labels.to(device), self.name, self.split, self.replaces
-        )
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
 
 def scale(pixels: Tensor) -> Tensor:
@@ -110,24 +137,6 @@ def resize(images: Tensor, img_size: int) -> Tensor:
     return torch.cat(parts).clamp_(-1, 1)
 
 
-def _torchvision_pixels(name: str, train: bool) -> tuple[Tensor, Tensor]:
-    """uint8 pixels (N, H, H) and labels (N,), from a local copy or torchvision's mirrors."""
-    return sources.read(name, DATASETS[name][0], "train" if train else "test")
-
-
-def _sklearn_pixels(train: bool) -> tuple[Tensor, Tensor]:
-    """scikit-learn's 1,797 8x8 digits as pixels in [0, 255]: 1,497 to train and 300 to test."""
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    digits = load_digits()
-    parts = train_test_split(
-        digits.images, digits.target, test_size=300, stratify=digits.target, random_state=0
-    )
-    images, labels = (parts[0], parts[2]) if train else (parts[1], parts[3])
-    return torch.from_numpy(images * (255 / 16)), torch.from_numpy(labels)
-
-
 def load(
     name: str = "mnist",
     split: str = "train",
@@ -152,25 +161,24 @@ def load(
         raise Refused(f"unknown split {split!r}: choose train or test")
     if img_size < 4:
         raise Refused(f"img_size must be at least 4 pixels, not {img_size}")
-    train, replaces = split == "train", ""
-    if name != "digits":
-        try:
-            pixels, labels = _torchvision_pixels(name, train)
-            if fallback:  # or one split would be this data set's and the other the stand-in's
-                _torchvision_pixels(name, not train)
-        except DataUnavailable:
-            if not fallback:
-                raise
-            replaces, name = DATASETS[name][0], "digits"
-    if name == "digits":
-        pixels, labels = _sklearn_pixels(train)
+    replaces = ""
+    try:
+        pixels, labels = DATASETS[name].read(split)
+        if fallback:  # or one split would be this data set's and the other the stand-in's
+            DATASETS[name].read("test" if split == "train" else "train")
+    except DataUnavailable:
+        if not fallback:
+            raise
+        replaces, name = DATASETS[name].title, STAND_IN
+        pixels, labels = DATASETS[name].read(split)
     if size is not None:
         if size < 1:
             raise Refused(f"the number of images must be at least 1, not {size}")
         if size > len(pixels) and not fallback:
             raise Refused(f"{name} has {len(pixels):,} images in its {split} split, not {size:,}")
         pixels, labels = pixels[:size], labels[:size]
-    images = resize(scale(pixels).unsqueeze(1), img_size)
+    pixels = pixels if pixels.ndim == 4 else pixels.unsqueeze(1)
+    images = resize(scale(pixels), img_size)
     return DigitImages(images, labels, name, split, replaces).to(device)
 
 

@@ -14,10 +14,14 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ganlib.augmentation import jitter, shift
 from ganlib.configuration import TrainingConfig, require
 from ganlib.models import infogan, semi_supervised
-from ganlib.models.convolutional import ConvolutionalDiscriminator, convolutional_layers
+from ganlib.models.augmentation import jitter, shift
+from ganlib.models.convolutional import (
+    ConvolutionalDiscriminator,
+    convolutional_layers,
+    standard_layers,
+)
 from ganlib.models.mlp import (
     ConditionalDiscriminator,
     ConditionalGenerator,
@@ -25,7 +29,14 @@ from ganlib.models.mlp import (
     Generator,
 )
 from ganlib.models.normalisation import CBNGenerator
-from ganlib.steps import LOGGED, adversarial, each_image_once, noise, noise_and_label
+from ganlib.steps import (
+    LOGGED,
+    adversarial,
+    adversarial_apart,
+    each_image_once,
+    noise,
+    noise_and_label,
+)
 
 
 class Family(NamedTuple):
@@ -66,9 +77,8 @@ def cgan(title: str, generator: Callable, discriminator: Callable, **other) -> F
 
     def networks(config: TrainingConfig) -> dict[str, nn.Module]:
         told = {"n_classes": config.n_classes}
-        return gan(title, partial(generator, **told), partial(discriminator, **told)).networks(
-            config
-        )
+        pair = gan(title, partial(generator, **told), partial(discriminator, **told))
+        return pair.networks(config)
 
     return Family(title, networks, conditional=True, inputs=noise_and_label, **other)
 
@@ -150,6 +160,24 @@ MODELS = {
         "CBN-DCGAN with spectral norm",
         ConvolutionalCBNGenerator,
         partial(ProjectionDiscriminator, spectral=True, dropout=0.0),
+    ),
+    # And with both reins, and with neither.
+    "cbn-dcgan-spectral-dropout": cgan(
+        "CBN-DCGAN with spectral norm and dropout",
+        ConvolutionalCBNGenerator,
+        partial(ProjectionDiscriminator, spectral=True),
+    ),
+    "cbn-dcgan-plain-d": cgan(
+        "CBN-DCGAN with neither spectral norm nor dropout",
+        ConvolutionalCBNGenerator,
+        partial(ProjectionDiscriminator, dropout=0.0),
+    ),
+    # DCGAN as it is usually built, told the label as the C-DCGAN is.
+    "c-dcgan-standard": cgan(
+        "C-DCGAN by the standard recipe",
+        partial(ConditionalGenerator, make_layers=standard_layers, widths=(256, 128, 64)),
+        partial(ConvolutionalDiscriminator, widths=(64, 128, 256), dropout=0.0, batch_norm=True),
+        step=adversarial_apart,
     ),
     # Codes that no label names. What makes digits of them: the information term, from the third
     # epoch on, from the start ("early") or never; or the size of the code among the noise?

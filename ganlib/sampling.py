@@ -10,19 +10,24 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ganlib.configuration import TrainingConfig
-from ganlib.data import unscale
+from ganlib.data import scale, unscale
 from ganlib.families import evaluating, family
 from ganlib.models.normalisation import ConditionalBatchNorm
 from ganlib.steps import Batch
 from ganlib.training import epoch_seed
 
-SHEET = 10  # a sheet of samples has so many rows and columns
+SHEET = 10  # rows of a sheet of samples, and images in a row unless these are the classes
+
+
+def sheet_columns(config: TrainingConfig) -> int:
+    """Images in a row of a run's sample sheets: one of each class, if G can be asked for them."""
+    return config.n_classes if family(config.model).conditional else SHEET
 
 
 def sheet_inputs(config: TrainingConfig, data: Batch | None = None) -> tuple[Tensor, ...]:
-    """What the generator of every sample sheet of a run is called with, for 100 images.
+    """What the generator of every sample sheet of a run is called with, for ten rows of images.
 
-    A GAN's sheet has 100 different z. A conditional sheet has ten: row r shows one z as all ten
+    A GAN's sheet has 100 different z. A conditional sheet has ten: row r shows one z as all the
     classes, one a column. They depend on the seed alone, so sheets of different epochs compare.
     ``data``: the training images, for a generator that is given one.
     """
@@ -33,7 +38,7 @@ def sheet_inputs(config: TrainingConfig, data: Batch | None = None) -> tuple[Ten
         kind.inputs(
             config, SHEET, torch.Generator().manual_seed(seed), data, torch.full((SHEET,), label)
         )
-        for label in range(SHEET)
+        for label in range(config.n_classes)
     ]
     return tuple(torch.stack(column, dim=1).flatten(0, 1) for column in zip(*columns))
 
@@ -59,8 +64,8 @@ def draw(
 ) -> tuple[Tensor, Tensor]:
     """``n`` images by a generator of ``config``, (n, C, H, W) on the CPU, and their labels (n,).
 
-    The same ``seed`` gives the same noise. A conditional generator draws ``digit``, or 0 to 9 in
-    turn; for any other the labels are -1. ``data``: images, for a generator that is given one.
+    The same ``seed`` gives the same noise. A conditional generator draws ``digit``, or each class
+    in turn; for any other the labels are -1. ``data``: images, for a generator that is given one.
     """
     kind = family(config.model)
     labels = torch.arange(n) % config.n_classes if digit is None else torch.full((n,), digit)
@@ -70,23 +75,31 @@ def draw(
     return torch.cat(parts), labels if kind.conditional else torch.full((n,), -1)
 
 
-def to_sheet(images: Tensor, columns: int = SHEET) -> np.ndarray:
-    """Images (R * columns, 1, H, W) in [-1, 1] to one grey picture (R * H, columns * W), uint8."""
-    n, _, height, width = images.shape
-    grid = unscale(images).view(n // columns, columns, height, width)
-    return grid.permute(0, 2, 1, 3).reshape(-1, columns * width).numpy()
+def to_sheet(images: Tensor, columns: int = SHEET, gap: int = 0, paper: int = 0) -> np.ndarray:
+    """Images (N, C, H, W) in [-1, 1] on one picture, ``columns`` in a row: uint8, grey or RGB.
+
+    ``gap`` pixels of the grey ``paper``, 0 to 255, lie between them; so does the end of a last row
+    that is not full. Without gaps (rows * H, columns * W), and for RGB a third axis.
+    """
+    n, channels, height, width = images.shape
+    height, width = height + gap, width + gap
+    size = -(-n // columns) * height - gap, columns * width - gap
+    sheet = np.full((*size, channels), paper, np.uint8)
+    for place, image in enumerate(unscale(images.cpu()).permute(0, 2, 3, 1).numpy()):
+        top, left = (place // columns) * height, (place % columns) * width
+        sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return sheet[..., 0] if channels == 1 else sheet
 
 
 def from_sheet(sheet: np.ndarray, img_size: int) -> Tensor:
-    """The inverse of :func:`to_sheet`, to 1/255: images (N, 1, H, W) float32 in [-1, 1]."""
-    pixels = torch.from_numpy(sheet.astype(np.float32))
-    rows, columns = (side // img_size for side in pixels.shape)
-    grid = pixels.view(rows, img_size, columns, img_size).permute(0, 2, 1, 3)
-    return grid.reshape(-1, 1, img_size, img_size) / 127.5 - 1
+    """The inverse of :func:`to_sheet` without gaps, to 1/255: images (N, C, H, W) in [-1, 1]."""
+    rows, columns = (side // img_size for side in sheet.shape[:2])
+    cells = torch.from_numpy(sheet).reshape(rows, img_size, columns, img_size, -1)
+    return scale(cells.permute(0, 2, 4, 1, 3).flatten(0, 1))
 
 
 def png(sheet: np.ndarray) -> bytes:
-    """A grey picture (H, W) uint8 as the bytes of a PNG file."""
+    """A picture (H, W), or (H, W, 3), uint8 as the bytes of a PNG file."""
     buffer = io.BytesIO()
     Image.fromarray(sheet).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
@@ -113,7 +126,7 @@ def between_digits(
     """One ``z`` (latent_dim,) drawn as ``start``, as ``end`` and as what lies between the two.
 
     All that a digit has for itself in a conditional generator, its embedding or its scales and
-    shifts, is mixed, from the one's to the other's. Returns (steps, 1, H, W) in [-1, 1].
+    shifts, is mixed, from the one's to the other's. Returns (steps, C, H, W) in [-1, 1].
     """
     mixed = copy.deepcopy(generator).cpu()
     share = torch.linspace(0, 1, steps).unsqueeze(1)

@@ -62,11 +62,13 @@ def data_folders() -> list[Path]:
     return [Path("data")] + ([] if home == "~" else [Path(home, ".cache", "ganlib")])
 
 
-def check_fit(images: Tensor, labels: Tensor) -> None:
-    """Raises Refused unless the images are (N, 1, H, H) and each has its label, 0 to 9."""
-    if images.ndim != 4 or images.shape[1] != 1 or images.shape[2] != images.shape[3]:
+def check_fit(images: Tensor, labels: Tensor, channels: int = 1, n_classes: int = 10) -> None:
+    """Raises Refused unless the images are (N, channels, H, H) and each has its class's number."""
+    if images.ndim != 4 or images.shape[1] != channels or images.shape[2] != images.shape[3]:
         shape = " x ".join(map(str, images.shape))
-        raise Refused(f"the images are {shape}, where grey, square ones, N x 1 x H x H, are due")
+        grey = "grey, " if channels == 1 else ""
+        due = f"{grey}square ones, N x {channels} x H x H, are due"
+        raise Refused(f"the images are {shape}, where {due}")
     if not images.numel():
         raise Refused("there are no images")
     if labels.shape != images.shape[:1]:
@@ -75,12 +77,11 @@ def check_fit(images: Tensor, labels: Tensor) -> None:
     if labels.is_meta:
         return
     values = labels.double()
-    right = (values >= 0) & (values <= 9) & (values == values.floor())
+    right = (values >= 0) & (values < n_classes) & (values == values.floor())
     if not right.all():
         found = f"the labels go from {values.min():g} to {values.max():g}"
-        raise Refused(
-            f"{found}, where whole numbers from 0 to 9 are due, not {values[~right][0]:g}"
-        )
+        due = f"whole numbers from 0 to {n_classes - 1} are due"
+        raise Refused(f"{found}, where {due}, not {values[~right][0]:g}")
 
 
 # --- Finding and reading -------------------------------------------------------------------------

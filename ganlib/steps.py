@@ -5,6 +5,7 @@ what it learns from in one iteration; :mod:`ganlib.training` repeats that, knowi
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -75,6 +76,29 @@ def discriminator_step(
     return real_loss.detach(), fake_loss.detach(), scores.detach()
 
 
+def discriminator_step_apart(
+    discriminator: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Loss,
+    real: Tensor,
+    fake: Tensor,
+    real_labels: tuple[Tensor, ...] = (),
+    fake_labels: tuple[Tensor, ...] = (),
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`discriminator_step` in two passes, real and fake, for a D with batch normalisation.
+
+    So each kind is normalised by its own mean and variance (Radford et al. 2016).
+    """
+    real_scores = discriminator(real, *real_labels)
+    fake_scores = discriminator(fake, *fake_labels)
+    real_loss, fake_loss = loss.real(real_scores), loss.fake(fake_scores)
+    optimizer.zero_grad()
+    discriminator_loss(real_loss, fake_loss).backward()
+    optimizer.step()
+    scores = torch.cat([real_scores, fake_scores])
+    return real_loss.detach(), fake_loss.detach(), scores.detach()
+
+
 @torch.no_grad()
 def average_step(average: nn.Module, latest: nn.Module, decay: float, iteration: int) -> None:
     """Move ``average``, weights and running statistics alike, a little towards ``latest``'s.
@@ -95,14 +119,20 @@ LOGGED = ("g_loss", "d_loss", "d_real_loss", "d_fake_loss", "d_real", "d_fake")
 
 
 def adversarial(
-    players, shown: list[Batch], inputs: Callable[[int], tuple], config: TrainingConfig
+    players,
+    shown: list[Batch],
+    inputs: Callable[[int], tuple],
+    config: TrainingConfig,
+    d_step: Callable | None = None,
 ) -> tuple[Tensor, ...]:
     """G once, then D once on each of the batches ``shown``; a scalar for each of LOGGED.
 
     ``inputs(n)``: what G is called with to make n images: noise, and for a CGAN labels, which D
     hears too. Each batch has as many fakes as real images; the first fakes are those that G learned
-    from. After several D steps, the last is logged: it is the state that G meets next.
+    from. After several D steps, the last is logged: it is the state that G meets next. ``d_step``:
+    another than `discriminator_step`, of its form.
     """
+    d_step = d_step or discriminator_step
     loss, generator, discriminator = LOSSES[config.loss], players.generator, players.discriminator
     for number, (images, labels) in enumerate(shown):
         z, *wanted = inputs(len(images))
@@ -113,17 +143,16 @@ def adversarial(
         else:
             with torch.no_grad():
                 fake = generator(z, *wanted)
-        real_loss, fake_loss, scores = discriminator_step(
-            discriminator,
-            players.optimizers["d_optimizer"],
-            loss,
-            images,
-            fake,
-            (labels,) if wanted else (),
-            wanted,
+        known = (labels,) if wanted else ()
+        d_optimizer = players.optimizers["d_optimizer"]
+        real_loss, fake_loss, scores = d_step(
+            discriminator, d_optimizer, loss, images, fake, known, wanted
         )
     d_real, d_fake = probability(scores).view(2, -1).mean(dim=1)
     return g_loss, discriminator_loss(real_loss, fake_loss), real_loss, fake_loss, d_real, d_fake
+
+
+adversarial_apart = partial(adversarial, d_step=discriminator_step_apart)
 
 
 # --- What a step is given ------------------------------------------------------------------------

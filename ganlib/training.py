@@ -17,12 +17,68 @@ from torch import Tensor, nn
 from ganlib import Refused
 from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.families import Family, build, family
-from ganlib.products import fast_float32_products
+from ganlib.precision import (
+    LossScale,
+    ScaledLosses,
+    choose_precision,
+    fast_float32_products,
+    multiply_in,
+)
 from ganlib.steps import Batch, average_step
 
 
 class TrainingDiverged(RuntimeError):
     """A loss became NaN or infinite; the message says at which epoch and iteration."""
+
+
+class Adam(torch.optim.Adam):
+    """PyTorch's Adam, the same numbers, in one call a step and with less around it.
+
+    Fused: one pass over each weight instead of several. ``scale``: the factor by which all losses
+    were multiplied (float16); where a gradient overflowed, the step moves nothing.
+    """
+
+    def __init__(self, parameters, lr: float, betas: tuple[float, float], scale=None):
+        super().__init__(parameters, lr, betas, fused=True)
+        self.scale = scale
+
+    def zero_grad(self) -> None:
+        for parameter in self.param_groups[0]["params"]:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        (group,) = self.param_groups
+        moved = [p for p in group["params"] if p.grad is not None]
+        for p in moved:
+            if p not in self.state:
+                self.state[p] = {
+                    "step": torch.zeros((), device=p.device),
+                    "exp_avg": torch.zeros_like(p),
+                    "exp_avg_sq": torch.zeros_like(p),
+                }
+        states, gradients = [self.state[p] for p in moved], [p.grad for p in moved]
+        steps = [state["step"] for state in states]
+        overflowed = None if self.scale is None else self.scale.unscale(gradients)
+        torch._foreach_add_(steps, 1)
+        torch._fused_adam_(
+            moved,
+            gradients,
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            steps,
+            lr=group["lr"],
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            weight_decay=0.0,
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+            found_inf=overflowed,
+        )
+        if overflowed is not None:
+            torch._foreach_sub_(steps, [overflowed] * len(steps))
 
 
 # --- The loop ------------------------------------------------------------------------------------
@@ -36,6 +92,7 @@ class Players:
     networks: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Adam]
     average: nn.Module | None = None  # of G's weights over the iterations, if configured
+    scale: LossScale | None = None  # of the losses, in float16
     epoch: int = 0  # epochs finished
     iteration: int = 0  # iterations finished
 
@@ -54,31 +111,38 @@ class Players:
 
     def parts(self) -> dict[str, nn.Module | torch.optim.Adam]:
         """All that an epoch changes, by name: what a checkpoint keeps."""
-        average = {} if self.average is None else {"average": self.average}
-        return average | self.networks | self.optimizers
+        extra = {"average": self.average, "scale": self.scale}
+        extra = {name: part for name, part in extra.items() if part is not None}
+        return extra | self.networks | self.optimizers
 
 
 def start(config: TrainingConfig, networks: dict[str, nn.Module] | None = None) -> Players:
     """Put the configured model's networks on the configured device, each with its Adam (Table 1).
 
     ``networks``: others than the model's own, by the same names. With ``config.ema``, an average
-    of the generator's weights starts as its copy.
+    of the generator's weights starts as its copy. Raises Refused if the device cannot make
+    products in ``config.precision``.
     """
     kind, device = family(config.model), choose_device(config.device)
+    precision = choose_precision(config.precision, device)
     networks = build(config) if networks is None else networks
     for network in networks.values():
         network.to(device)
+    scale = LossScale().to(device) if precision == "float16" else None
     optimizers = {}
     for name, trained in kind.trains.items():
         weights = [p for network in trained for p in networks[network].parameters()]
         own = config.d_lr if name == "d_optimizer" else None
         lr, betas = config.lr if own is None else own, (config.b1, config.b2)
-        # Fused: one pass over each weight instead of several; the update is the same.
         fused = device.type in ("cpu", "cuda")
-        optimizers[name] = torch.optim.Adam(weights, lr, betas, fused=fused)
+        adam = partial(Adam, scale=scale) if fused else torch.optim.Adam
+        optimizers[name] = adam(weights, lr, betas)
     generator = networks["generator"]
     average = copy.deepcopy(generator).requires_grad_(False) if config.ema else None
-    return Players(kind, networks, optimizers, average)
+    if precision != "float32":
+        for network in networks.values():
+            multiply_in(network, precision)
+    return Players(kind, networks, optimizers, average, scale)
 
 
 @dataclass(frozen=True)
@@ -120,12 +184,13 @@ def train(
     while players.epoch < config.n_epochs:
         number = players.epoch + 1
         seed = epoch_seed(config.seed, number)
-        with global_streams(images.device, seed), fast_float32_products():
+        scaled = nullcontext() if players.scale is None else ScaledLosses(players.scale)
+        with global_streams(images.device, seed), fast_float32_products(), scaled:
             # Dropout draws from the global stream, the rest from `rng`; outside, nothing changes.
             rng = torch.Generator(images.device).manual_seed(seed)
             before = players.iteration
             try:
-                losses = _train_epoch(players, Batch(images, labels), config, rng, on_iteration)
+                losses = train_epoch(players, Batch(images, labels), config, rng, on_iteration)
             except BaseException:
                 players.iteration = before  # those of finished epochs
                 raise
@@ -166,12 +231,12 @@ def _check_finite(players: Players, losses: Tensor, number: int) -> None:
     )
 
 
-def _train_epoch(
+def train_epoch(
     players: Players,
     data: Batch,
     config: TrainingConfig,
     rng: torch.Generator,
-    on_iteration: Callable[[Players], None] | None,
+    on_iteration: Callable[[Players], None] | None = None,
 ) -> Tensor:
     """One pass over the data; returns the log (iterations, columns) on the CPU.
 

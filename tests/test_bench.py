@@ -9,7 +9,7 @@ import torch
 
 from ganlib import data
 from ganlib.losses import LOSSES
-from ganlib.steps import discriminator_step, generator_step
+from ganlib.steps import Batch, discriminator_step, generator_step
 from ganlib.training import start
 
 SCRIPT = Path(__file__).parents[1] / "bench" / "training_step.py"
@@ -18,8 +18,12 @@ bench = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(bench)
 
 
+TARGETS = {"bce": torch.nn.BCELoss(), "mse": torch.nn.MSELoss()}
+
+
+@pytest.mark.parametrize("loop", ["conventional", "public"])
 @pytest.mark.parametrize("model", ["gan", "cgan"])
-def test_both_loops_do_the_same_maths(model):
+def test_all_loops_do_the_same_maths(model, loop):
     config = replace(bench.CONFIGS[model], img_size=8, device="cpu")
     conditional = model == "cgan"
     mine = start(config)
@@ -32,7 +36,10 @@ def test_both_loops_do_the_same_maths(model):
     labels = (torch.arange(16) % 10,) if conditional else ()
     loss = LOSSES[config.loss]
 
-    g_loss, d_loss = bench.conventional_step(theirs, loss, real, z, labels, labels)
+    if loop == "public":
+        g_loss, d_loss = bench.public_step(theirs, TARGETS[config.loss], real, z, labels, labels)
+    else:
+        g_loss, d_loss = bench.conventional_step(theirs, loss, real, z, labels, labels)
     pair = mine.generator, mine.discriminator
     fake, my_g_loss = generator_step(*pair, mine.optimizers["g_optimizer"], loss, z, labels)
     halves = discriminator_step(
@@ -47,7 +54,7 @@ def test_both_loops_do_the_same_maths(model):
             assert torch.allclose(a.grad, b.grad, rtol=1e-4, atol=1e-6)
 
 
-def test_both_loops_see_the_same_images():
+def test_all_loops_see_the_same_images():
     native, resized = (data.load("digits", img_size=size, size=20) for size in (8, 32))
     images = torch.stack([image for image, _ in bench.PilDigits(native.images, native.labels, 32)])
     assert images.shape == resized.images.shape
@@ -55,11 +62,16 @@ def test_both_loops_see_the_same_images():
     assert (images - resized.images).abs().max() < 0.03
 
 
-def test_all_products_of_a_gan_step_are_counted():
-    config = replace(bench.CONFIGS["gan"], device="cpu")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_all_products_of_a_gan_step_are_counted(monkeypatch, precision):
+    monkeypatch.setattr("ganlib.precision.has_bfloat16", lambda device: True)
+    config = replace(bench.CONFIGS["gan"], device="cpu", precision=precision)
     players = start(config)
-    real = torch.zeros(4, 1, 32, 32)
-    factors = bench.products_of_a_step(players, config, real, torch.zeros(4).long())
+    shown = Batch(torch.zeros(4, 1, 32, 32), torch.zeros(4).long())
+    calls = bench.products_of_a_step(players, config, shown)
+    assert {function for function, _ in calls} == {torch.mm}
+    factors = [args for _, args in calls]
+    assert {x.dtype for pair in factors for x in pair} == {getattr(torch, precision)}
     counted = sum(left.shape[0] * left.shape[1] * right.shape[1] for left, right in factors)
     # Products go through every weight of a matrix, forward and back (to weights, to inputs).
     g, d = (
@@ -71,9 +83,34 @@ def test_all_products_of_a_gan_step_are_counted():
     assert counted == 4 * (forward + to_weights + to_inputs - not_needed)
 
 
-def test_it_measures():
-    config = replace(bench.CONFIGS["gan"], n_epochs=9, img_size=8, batch_size=32, device="cpu")
-    result = bench.compare(config, "digits", 64, turns=2)
-    assert result["steps"] == 2
-    assert all(len(t) == 2 and min(t) > 0 for t in result["times"].values())
-    assert bench.ratio([2.0, 6.0, 4.0], [1.0, 2.0, 1.0]).split()[0] == "3.00"
+def test_convolutions_are_counted_and_can_be_repeated():
+    config = replace(bench.CONFIGS["cbn-dcgan-spectral"], img_size=8, device="cpu")
+    players = start(config)
+    calls = bench.products_of_a_step(
+        players, config, Batch(torch.zeros(4, 1, 8, 8), torch.arange(4))
+    )
+    counts = [sum(function is wanted for function, _ in calls) for wanted in bench.CONVOLUTIONS]
+    # Three layers of each player: all forward once, D's twice; and back as often.
+    assert counts == [9, 9]
+    bench.repeat_products(calls, 2)
+
+
+def test_it_measures_and_tells(monkeypatch, capsys):
+    monkeypatch.setattr("ganlib.precision.has_bfloat16", lambda device: True)
+    config = replace(bench.CONFIGS["gan"], img_size=8, batch_size=32, device="cpu")
+    times = bench.compare(config, "digits", 64, turns=2)
+    loops = ["public scripts", "conventional", "float32", "bfloat16"]
+    assert list(times) == [*loops, "float32 products", "bfloat16 products"]
+    assert all(len(t) == 2 and min(t) > 0 for t in times.values())
+    assert bench.ratio([2.0, 6.0, 4.0], [1.0, 2.0, 1.0]) == "3.00 (2.00 to 4.00)"
+    bench.show(config, {"public scripts": [6.0, 4.0], "float32": [2.0, 2.0]}, 10, 938)
+    _, header, public, mine = capsys.readouterr().out.splitlines()
+    assert header.split()[0] == "gan" and public.split()[-4:] == ["2.50", "(2.00", "to", "3.00)"]
+    assert mine.split()[:3] == ["float32", "200.00", "187.6"]
+
+
+def test_a_profile_names_the_largest_shares(capsys):
+    config = replace(bench.CONFIGS["gan"], img_size=8, batch_size=32, device="cpu")
+    bench.show_profile(config, "digits", 64)
+    told = capsys.readouterr().out.splitlines()[0]
+    assert told.startswith("gan in float32: ") and "aten::mm" in told and "%" in told

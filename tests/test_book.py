@@ -7,13 +7,13 @@ import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
-from execute import chapters
+from execute import chapters, pages
 
 ROOT = Path(__file__).resolve().parents[1]
 SCREENSHOTS = ROOT / "_build" / "screenshots"
 WIDTHS = {"wide": 1280, "narrow": 360}
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
-PAGES = [TOC["root"], *(entry["file"] for entry in TOC["chapters"]), "search"]
+PAGES = [TOC["root"], *pages(), "search"]
 CHAPTERS = [str(chapter.with_suffix("")) for chapter in chapters()]
 
 # The theme lets the keyboard reach what scrolls, a moment after the page has last changed.

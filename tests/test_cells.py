@@ -1,15 +1,18 @@
-"""Figures and tables of the experiment show what the results hold, whole or in part."""
+"""Figures and tables of studies show what the results hold, whole or in part."""
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from test_analysis import additive, made_results, made_run
-from test_endurance import made_long
+from test_ledger import halved, made_improvements, made_long
 
-from ganlib.figures import curves, findings
+from ganlib.figures import cells, curves
+from ganlib.figures.plotting import mosaic
 from ganlib.runs import store
 from ganlib.runs.history import LOGGING_RULES
-from ganlib.studies import analysis
+from ganlib.studies import improvements, paper
+from ganlib.studies.measures import COVERAGE, DISTANCE, FRECHET
 
 
 @pytest.fixture
@@ -26,30 +29,48 @@ def unfinished(results) -> dict:
     return results | {"runs": results["runs"][:1]}
 
 
-@pytest.mark.parametrize("draw", [findings.floors, findings.courses, findings.effects])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        cells.floors,
+        lambda results: cells.courses(results, paper.STUDY),
+        lambda results: cells.effects(results, paper.effects),
+    ],
+)
 def test_figures_are_drawn_from_full_and_from_unfinished_results(draw, results, unfinished):
     assert draw(results).axes and draw(unfinished).axes
 
 
+def not_run(figure) -> int:
+    return sum("not run yet" in [t.get_text() for t in place.texts] for place in figure.axes)
+
+
 def test_the_gallery_marks_cells_that_were_not_run(tmp_path):
     Image.new("L", (320, 320)).save(tmp_path / "none-bce-eps1e-05-seed0.png")
-    axes = findings.gallery(folder=tmp_path).axes
-    assert sum(bool(place.images) for place in axes) == 1
-    missing = sum("not run yet" in [t.get_text() for t in place.texts] for place in axes)
-    assert missing == 11 + 2  # of the grid, and with the other discriminator
+    figure = cells.gallery(paper.STUDY, folder=tmp_path)
+    assert sum(bool(place.images) for place in figure.axes) == 1
+    assert not_run(figure) == 11 + 4  # of the grid, and with the other discriminator
+    figure = cells.gallery(improvements.STUDY, folder=tmp_path)
+    assert not_run(figure) == len({axes.get_title() for axes in figure.axes}) == 4
+
+
+@pytest.mark.parametrize("study", [paper.STUDY, improvements.STUDY])
+def test_the_gallery_names_cells_of_its_study(study):
+    names = {cell.name.removesuffix("-seed0") for cell in study.cells(1)}
+    assert {name for row in study.shown().values() for name in row.values()} <= names
 
 
 def test_long_runs_have_a_line_and_a_sheet_each(tmp_path):
-    long = made_long(0.3, 0.6)
+    long = made_long(gan=(0.3, 0.6))
     for run in long["runs"]:
         run["sheet"] = tmp_path / f"{run['name']}.png"
     Image.new("L", (320, 320)).save(long["runs"][0]["sheet"])
-    axes = findings.endurance(long).axes
+    axes = cells.long_courses(long, "gan").axes
     labels = [line.get_label() for line in axes[0].lines]
     assert labels == ["seed 0", "seed 1", "real"]
     assert list(axes[0].lines[1].get_ydata()) == [0.7, 0.6]
     assert sum(bool(place.images) for place in axes) == 1
-    rows = findings.endurance_table(long, (25, 200)).rows
+    rows = cells.long_table(long, "gan", (25, 200)).rows
     assert [row[:2] for row in rows[:2]] == [
         ("seed 0, epoch 25", "0.70"),
         ("seed 0, epoch 200", "0.30"),
@@ -58,16 +79,28 @@ def test_long_runs_have_a_line_and_a_sheet_each(tmp_path):
 
 
 def test_the_table_of_cells_gives_mean_and_spread(results):
-    rows = {row[0]: row for row in findings.cells_table(results).rows}
+    rows = {row[0]: row for row in cells.cells_table(results, paper.STUDY).rows}
     assert rows["no label · bce · eps 1e-05"][1:3] == ("3", "0.53 ± 0.03")
     assert rows["no label · least-squares · eps 0.8"][1:3] == ("1", "0.30")
     assert rows["real training images"][2] == "0.95"
+    assert len(rows) == 8 + 2 + 1  # none of cells without a run
 
 
 def test_seeds_too_far_apart_for_a_mean_are_shown_one_by_one(results):
     for run, coverage in zip(results["runs"], (0.0, 0.03, 0.14)):  # the first cell's
         run["metrics"]["25"]["coverage"] = coverage
-    assert findings.cells_table(results).rows[0][2] == "0.00, 0.03, 0.14"
+    assert cells.cells_table(results, paper.STUDY).rows[0][2] == "0.00, 0.03, 0.14"
+
+
+def test_a_replicate_is_counted_and_drawn_where_it_was_measured(results):
+    more = made_run("none", "bce", 1e-5, 7, coverage=0.9) | {"replicate": True}
+    del more["metrics"]["5"]
+    results["runs"].append(more)
+    assert cells.cells_table(results, paper.STUDY).rows[0][1:3] == ("4", "0.62 ± 0.19")
+    course = cells.courses(results, paper.STUDY, [COVERAGE]).axes[0].lines
+    *runs, mean = course[:5]
+    assert [list(line.get_xdata()) for line in runs] == [[5, 25]] * 3 + [[25]]
+    assert list(mean.get_xdata()) == [25] and mean.get_ydata() == pytest.approx([0.6225])
 
 
 def test_ranges_are_compared_under_every_rule_of_logging(results):
@@ -77,20 +110,96 @@ def test_ranges_are_compared_under_every_rule_of_logging(results):
     rows = {row[0]: row[1:] for row in curves.range_effects_table(results).rows}
     assert list(rows) == list(LOGGING_RULES)
     same = "× 1.00 [1.00, 1.00]"
-    assert rows["every 400"] == (same, "does not hold", same)
+    assert rows["every 400"] == (same, "can't be told", same)
     assert rows["epoch means"] == ("× 0.50 [0.50, 0.50]", "holds", same)
 
 
 def test_the_table_of_effects_gives_the_numbers_of_the_effects(results):
-    rows = findings.effects_table(results).rows
-    main = analysis.effect(results, "conditioning", analysis.COVERAGE, 25)
-    assert rows[0][1] == str(main) and "of 3 seeds" in findings.effects_table(results).caption
-    assert len(rows) == 3 + 4 * 3 + 1  # averages, settings, and one with least squares
+    table = cells.effects_table(results, paper.effects)
+    found = list(paper.effects(results, COVERAGE, 25).values())
+    assert [row[1] for row in table.rows] == [str(one) for one in found]
+    assert "of 3 runs each" in table.caption
+    assert (
+        len(table.rows) == 3 + 4 * 3 + 1 + 4
+    )  # averages, settings, least squares, the label alone
+
+
+def test_the_figure_of_effects_has_a_dot_for_each_that_there_is(results):
+    figure = cells.effects(results, paper.effects)
+    dots = [sum(line.get_marker() == "o" for line in place.lines) for place in figure.axes]
+    assert dots == [6] * 4 + [5] * 8
 
 
 def test_the_table_of_steps_has_a_line_each(results, unfinished):
-    assert len(findings.steps_table(results).rows) == 8
-    assert "no run yet" in repr(findings.steps_table(unfinished))
+    assert len(cells.effects_table(results, paper.steps).rows) == 8
+    assert "no run yet" in repr(cells.effects_table(unfinished, paper.steps))
+
+
+# --- Improvements --------------------------------------------------------------------------------
+
+
+def test_courses_run_along_epochs_and_minutes():
+    figure = cells.courses(made_improvements(), improvements.STUDY, minutes=True)
+    for place, end in zip(figure.axes[:2], (20, 40 / 60)):  # epochs; 40 seconds each
+        courses = place.lines[:-1]  # the last is the line of real images
+        assert len(courses) == 4 * (3 + 1)
+        assert [line.get_xdata()[-1] for line in courses] == pytest.approx([end] * len(courses))
+
+
+def test_a_course_has_a_row_for_each_measure_and_model():
+    results = made_improvements(value=halved)
+    table = cells.course_table(results, ["cgan", "cbn-dcgan"], [DISTANCE])
+    assert table.header == ("measure", "cell", "runs", "epoch 5", "epoch 20")
+    cgan, both = table.rows
+    assert cgan == ("Fréchet distance", "cgan", "3", "5.20 ± 1.20", "5.20 ± 1.20")
+    assert both[1:4] == ("cbn-dcgan", "3", "0.26 ± 0.06")
+
+
+def test_tables_and_figures_take_results_with_gaps():
+    results = made_improvements(value=halved)
+    results["runs"] = [run for run in results["runs"] if run["model"] in ("cgan", "cbn-dcgan")][:4]
+    rows = {row[0]: row for row in cells.cells_table(results, improvements.STUDY).rows}
+    assert rows["cgan"][1:3] == ("3", "5.20 ± 1.20") and "c-dcgan" not in rows
+    assert rows["cbn-dcgan"][1:3] == ("1", "0.20")
+    cells.courses(results, improvements.STUDY)
+    for of in (improvements.changes, improvements.averages):
+        table = cells.effects_table(results, of, (FRECHET, COVERAGE))
+        assert "no run yet" in repr(table)
+        for row in table.rows:
+            found = [of(results, measure, 20)[row[0]] for measure in (FRECHET, COVERAGE)]
+            assert row[1:] == tuple(map(str, found))
+
+
+@pytest.fixture
+def judged(monkeypatch) -> torch.Tensor:
+    """40 images of a single grey each; the judge is the surer of a digit, the brighter it is."""
+    greys = torch.linspace(-1, 1, 40)
+
+    def read(_, images):
+        sure = images[:, 0, 0, 0]
+        scores = torch.zeros(len(images), 10)
+        scores[torch.arange(len(images)), torch.arange(len(images)) % 10] = sure
+        return None, scores
+
+    monkeypatch.setattr(cells, "read_digits", read)
+    return greys.view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
+
+
+def test_the_clearest_and_the_most_doubtful_of_each_digit(judged):
+    figure = cells.best_and_worst(judged, torch.arange(40) % 10, n=2)
+    best, worst = (axes.images[0].get_array() for axes in figure.axes)
+    assert np.array_equal(best, mosaic(torch.cat([judged[30:], judged[20:30]]), 10))
+    assert np.array_equal(worst, mosaic(torch.cat([judged[:10], judged[10:20]]), 10))
+
+
+def test_all_models_are_shown_as_they_were_measured():
+    run, floor = store.find_run("cgan"), made_improvements()["floor"]
+    row, real = cells.all_models([run], floor).rows
+    end = run.metrics()[run.epochs_done]
+    assert row[:3] == ("cgan", "mse", "200")
+    assert row[3] == f"{end['frechet']:.2f}" and row[4] == f"{end['accuracy']:.1%}"
+    assert row[-2] == f"{end['precision']:.2f}"
+    assert real[0] == "real training images" and real[3] == "0.10"
 
 
 # --- Losses of runs ------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from conftest import PAIRS, copies, networks_of, same_tensors
 from ganlib import data, sampling, training
 from ganlib.families import family
 from ganlib.figures import anatomy, charts, plotting
+from ganlib.runs import store
 
 LABELS = torch.zeros(2, dtype=torch.int64)
 
@@ -138,6 +139,24 @@ def test_the_largest_class_fits_into_the_chart(counts):
     heights = [bar.get_height() for bar in axes.patches]
     assert max(heights) == pytest.approx(100 * max(counts) / sum(counts), rel=1e-5)
     assert axes.get_ylim()[1] > 1.1 * max(heights) and axes.get_ylim()[0] == 0
+
+
+def test_bands_are_the_shares_of_digits_and_wide_ones_are_named():
+    run = store.find_run("gan-eps0.8")
+    _, axes = plotting.digits_over_epochs([store.find_run("gan"), run]).axes
+    counts = run.metrics()[200]["class_counts"]
+    bottom = 0
+    for band, count in zip(axes.collections, counts, strict=True):
+        at_end = [y for x, y in band.get_paths()[0].vertices if x == 200]
+        assert min(at_end) == pytest.approx(bottom)
+        bottom += 100 * count / sum(counts)
+        assert max(at_end) == pytest.approx(bottom)
+    for text in axes.texts:  # each stands in its own digit's band
+        epoch, height = text.xy
+        shares = [100 * count / sum(counts) for count in run.metrics()[epoch]["class_counts"]]
+        digit = int(text.get_text())
+        assert sum(shares[:digit]) < height < sum(shares[: digit + 1])
+    assert len(axes.texts) > 5
 
 
 @pytest.mark.parametrize("g_loss", [-0.7, 0.7])

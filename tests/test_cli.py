@@ -17,18 +17,10 @@ from ganlib import data, losses, sampling, steps
 from ganlib.cli import commands, parser
 from ganlib.cli.parser import main
 from ganlib.configuration import TrainingConfig
+from ganlib.families import MODELS
 from ganlib.runs import store
 
-TINY = [
-    "--dataset",
-    "digits",
-    "--img-size",
-    "8",
-    "--train-size",
-    "64",
-    "--batch-size",
-    "32",
-]
+TINY = ["--dataset", "digits", "--img-size", "8", "--train-size", "64", "--batch-size", "32"]
 TINY += ["--device", "cpu"]
 
 
@@ -58,15 +50,24 @@ def here(tmp_path, monkeypatch):
 # --- What goes well ------------------------------------------------------------------------------
 
 
-def test_every_field_is_an_option_and_explained():
-    names = {field.name for field in fields(TrainingConfig)} - {"model"}
-    assert set(parser.FIELD_HELP) == names
-    train_parser = parser.build_parser()
-    given = [f"--{name.replace('_', '-')}" for name in names - {"interval_samples"}]
-    values = ["1" if option not in ("--loss", "--device", "--dataset") else "x" for option in given]
-    pairs = [text for pair in zip(given, values) for text in pair]
-    options = train_parser.parse_args(["train", "gan", "--interval-samples", *pairs])
-    assert all(hasattr(options, name) for name in names)
+def test_every_setting_that_decides_is_an_option_and_explained():
+    idle = {"model", "sample_interval", "interval_samples"}  # a command's word; read, not used
+    settings = [field for field in fields(TrainingConfig) if field.name not in idle]
+    assert all(field.metadata["help"] for field in settings)
+    words = {field.name: "x" if field.type is str else "1" for field in settings}
+    given = [text for name in words for text in (f"--{name.replace('_', '-')}", words[name])]
+    options = parser.build_parser().parse_args(["train", "gan", *given])
+    assert vars(options).keys() & {f.name for f in fields(TrainingConfig)} == words.keys() | {
+        "model"
+    }
+
+
+def test_the_help_of_train_follows_the_tables(capsys):
+    assert main(["train", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split()).replace("- ", "-")
+    for table in (MODELS, losses.LOSSES, data.DATASETS):
+        assert f"one of {', '.join(table)}" in said
+    assert "cgan and cgan-small-d mse, others bce" in said and "all of them" in said
 
 
 def test_train_show_list_sample_resume(here, capsys):
@@ -133,11 +134,7 @@ def test_loss_defaults_to_the_papers_and_can_be_chosen(tmp_path):
 
 @pytest.mark.parametrize(
     "model, digit, labels",
-    [
-        ("gan", None, [-1] * 13),
-        ("cgan", None, [*range(10), 0, 1, 2]),
-        ("cgan", 7, [7] * 13),
-    ],
+    [("gan", None, [-1] * 13), ("cgan", None, [*range(10), 0, 1, 2]), ("cgan", 7, [7] * 13)],
 )
 def test_sample_npz(trained, tmp_path, model, digit, labels):
     out = tmp_path / "new folder" / "x.npz"
@@ -169,7 +166,8 @@ def test_sample_png(trained, tmp_path, n, columns, rows):
     sheet = np.array(Image.open(out))
     assert sheet.shape == (rows * 8, columns * 8) and sheet.dtype == np.uint8
     cells = sampling.from_sheet(sheet, 8)
-    images, _ = commands.sample(store.read_run(trained / "cgan"), n, 0)
+    run = store.read_run(trained / "cgan")
+    images, _ = sampling.draw(run.generator(), run.config, n, 0)
     assert torch.allclose(cells[:n], images, atol=1 / 255)
     assert (cells[n:] == -1).all()
 
@@ -253,8 +251,8 @@ def test_ctrl_c_in_the_first_epoch_leaves_nothing_and_hints_at_no_resume(here, m
         ("train gan --batch-size 10000000000000000000000", "at most 1,000,000"),
         ("train gan --img-size 3", "at least 4"),
         ("train gan --img-size 1000", "at most 256"),
-        ("train gan --channels 3", "grey"),
-        ("train gan --n-classes 2", "ten classes"),
+        ("train gan --channels 3", "1, as scikit-learn's digits has"),
+        ("train gan --n-classes 2", "must be 10"),
         ("train gan --d-steps 0", "at least 1"),
         ("train gan --seed -1", "at least 0"),
         ("train gan --train-size 5000", "1,497"),
@@ -315,12 +313,7 @@ def test_a_failed_training_leaves_the_readers_own_files_alone(here, monkeypatch,
         (mine / "samples" / name).write_text(name)
     refused(capsys, ["train", "gan", *TINY, "--n-epochs", "1", *way.split(), "--out", mine])
     names = {str(path.relative_to(here)) for path in here.rglob("*")}
-    assert names == {
-        "mine",
-        "mine/samples",
-        "mine/samples/holiday.png",
-        "mine/samples/notes.txt",
-    }
+    assert names == {"mine", "mine/samples", "mine/samples/holiday.png", "mine/samples/notes.txt"}
 
 
 def test_a_folder_without_permission_is_named(here, monkeypatch, capsys):
@@ -343,20 +336,12 @@ def test_another_run_in_the_way(trained, capsys):
     before = files(trained)
     refused(capsys, ["train", "gan", *TINY, "--out", trained / "gan"], "resume")
     for options in (["gan"], ["cgan", "--batch-size", "16"]):
-        refused(
-            capsys,
-            ["train", *options, "--resume", "--out", trained / "cgan"],
-            "another run",
-        )
+        refused(capsys, ["train", *options, "--resume", "--out", trained / "cgan"], "another run")
     assert files(trained) == before
 
 
 def test_damaged_runs(trained, tmp_path, capsys):
-    for name in (
-        "generator.safetensors",
-        "losses.safetensors",
-        "checkpoint.safetensors",
-    ):
+    for name in ("generator.safetensors", "losses.safetensors", "checkpoint.safetensors"):
         folder = tmp_path / name
         folder.mkdir()
         for path in (trained / "cgan").glob("*.*"):
@@ -481,7 +466,7 @@ def test_names_that_no_file_can_have(here, capsys, arguments):
 
 
 @pytest.mark.parametrize("name", ["cpu:", "cpu:1x", "cpu:\u0660", "cpu:-1", "cpu:1", "cuda:-1"])
-@pytest.mark.parametrize("way", [["train", "gan", *TINY], ["experiment"]])
+@pytest.mark.parametrize("way", [["train", "gan", *TINY], ["experiment", "paper"]])
 def test_devices_that_are_none(here, capsys, name, way):
     refused(capsys, [*way, "--device", name], "cpu")
     assert not list(here.iterdir())

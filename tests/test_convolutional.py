@@ -5,23 +5,18 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import networks_of
+from conftest import networks_of, of_kind
 from torch import nn
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from ganlib.families import MODELS, n_parameters
-from ganlib.models.convolutional import (
-    ConvolutionalDiscriminator,
-    UpConv2d,
-    convolutional_layers,
-)
+from ganlib.losses import BCE
+from ganlib.models.convolutional import ConvolutionalDiscriminator, UpConv2d, convolutional_layers
+from ganlib.steps import discriminator_step_apart
 
 CONVOLUTIONAL = [name for name in MODELS if "dcgan" in name]
+KERNELS = nn.Linear, nn.Conv2d, nn.ConvTranspose2d
 every_model = pytest.mark.parametrize("model", CONVOLUTIONAL)
-
-
-def of_kind(network: nn.Module, *kinds: type) -> list[nn.Module]:
-    return [module for module in network.modules() if isinstance(module, kinds)]
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -175,7 +170,7 @@ def test_an_image_too_small_to_halve_is_refused_in_one_line(model):
 def test_dcgans_start(model):
     """Weights of every layer from N(0, 0.02): within five standard errors of both. Biases 0."""
     for network in networks_of(model):
-        for layer in of_kind(network, nn.Linear, nn.Conv2d):
+        for layer in of_kind(network, *KERNELS):
             if is_parametrized(layer):  # spectral normalisation: as it was before
                 remove_parametrizations(layer, "weight", leave_parametrized=False)
             n, weight = layer.weight.numel(), layer.weight.detach()
@@ -196,9 +191,53 @@ def test_a_larger_start_is_pytorchs_own_in_all_but_the_labels_picture():
 @every_model
 def test_a_bias_only_where_no_normalisation_follows(model):
     generator, discriminator = networks_of(model)
-    with_bias = [layer.bias is not None for layer in of_kind(generator, nn.Linear, nn.Conv2d)]
+    with_bias = [layer.bias is not None for layer in of_kind(generator, *KERNELS)]
     assert with_bias == [False, False, False, True]
-    assert all(layer.bias is not None for layer in of_kind(discriminator, nn.Conv2d))
+    with_bias = [layer.bias is not None for layer in of_kind(discriminator, nn.Conv2d)]
+    assert with_bias == [True, *[not of_kind(discriminator, nn.BatchNorm2d)] * 2]
+
+
+def test_both_reins_one_or_none():
+    """Of four models alike in all else, D has dropout, spectral normalisation, both or neither."""
+    reins = {
+        "projection": (3, 0),
+        "spectral": (0, 3),
+        "spectral-dropout": (3, 3),
+        "plain-d": (0, 0),
+    }
+    for name, expected in reins.items():
+        generator, discriminator = networks_of(f"cbn-dcgan-{name}")
+        normalised = [is_parametrized(layer) for layer in of_kind(discriminator, nn.Conv2d)]
+        assert (len(of_kind(discriminator, nn.Dropout2d)), sum(normalised)) == expected
+        assert discriminator.projection
+        assert n_parameters(generator) == n_parameters(networks_of("cbn-dcgan")[0])
+
+
+def test_the_standard_recipe():
+    """DCGAN's table: transposed convolutions and ReLU in G, batch norm but for the ends in D."""
+    generator, discriminator = networks_of("c-dcgan-standard")
+    block = [nn.BatchNorm2d, nn.ReLU, nn.ConvTranspose2d]
+    kinds = [type(layer) for layer in generator.layers]
+    assert kinds == [nn.Linear, nn.Unflatten, *block * 3, nn.Tanh]
+    assert [u.out_channels for u in of_kind(generator, nn.ConvTranspose2d)] == [128, 64, 1]
+    kinds = [type(layer) for layer in discriminator.layers]
+    block = [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
+    assert kinds == [nn.Conv2d, nn.LeakyReLU, *block * 2, nn.Flatten]
+    assert [c.out_channels for c in of_kind(discriminator, nn.Conv2d)] == [64, 128, 256]
+
+
+def test_a_d_with_batch_norm_is_shown_real_and_fake_images_apart():
+    """Its statistics are of one kind each, so another batch of fakes changes no real loss."""
+    losses = []
+    for fake in (noise(6, 1, 32, 32), torch.zeros(6, 1, 32, 32)):
+        _, network = networks_of("c-dcgan-standard")
+        adam, real = torch.optim.Adam(network.parameters()), noise(6, 1, 32, 32).tanh()
+        labels = (torch.arange(6),)
+        alone = BCE.real(network(real, *labels)).detach()
+        step = discriminator_step_apart(network, adam, BCE, real, fake, labels, labels)
+        assert torch.equal(step[0], alone) and step[2].shape == (12, 1)
+        losses.append(step)
+    assert torch.equal(losses[0][0], losses[1][0]) and losses[0][1] != losses[1][1]
 
 
 def test_parameter_counts():

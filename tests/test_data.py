@@ -2,18 +2,25 @@
 
 import gzip
 import hashlib
+import itertools
 import os
 import struct
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 import torchvision
-from conftest import child_environment, networks_of
+from conftest import child_environment, networks_of, tiny_config
+from PIL import Image
 
 from ganlib import Refused, data, sampling, sources
+from ganlib.cli.parser import main
+from ganlib.figures import plotting
+from ganlib.page.export import encode
+from ganlib.runs import store
 
 KINDS = [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST"), ("kmnist", "KMNIST")]
 # Where the four files lie, and what GANLIB_DATA names.
@@ -153,7 +160,7 @@ def test_bad_requests_are_refused(arguments, message):
 
 
 def test_titles_and_class_names():
-    for name, (title, classes) in data.DATASETS.items():
+    for name, (title, classes, *_) in data.DATASETS.items():
         one = data.DigitImages(torch.zeros(1, 1, 8, 8), torch.zeros(1), name, "test")
         assert one.title == title and one.class_names == classes
         assert len(set(classes)) == 10
@@ -164,6 +171,67 @@ def test_to_keeps_everything_but_the_device(digits):
     moved = digits.to("meta")
     assert moved.images.device.type == moved.labels.device.type == "meta"
     assert (moved.name, moved.split, moved.replaces) == ("digits", "train", "")
+
+
+# --- A new data set: one entry -------------------------------------------------------------------
+
+FLAGS = ("red", "green", "blue")
+
+
+def read_folder(folder, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images in colour, in a folder for each class."""
+    paths = sorted((folder / split).glob("*/*.png"))
+    pixels = torch.stack([torch.from_numpy(np.array(Image.open(path))) for path in paths])
+    return pixels.permute(0, 3, 1, 2), torch.tensor([FLAGS.index(p.parent.name) for p in paths])
+
+
+@pytest.fixture
+def flags(monkeypatch, tmp_path) -> None:
+    """A data set of three classes and three channels, by one entry in the table."""
+    rng = np.random.default_rng(0)
+    for split, (place, name) in itertools.product(data.SPLITS, enumerate(FLAGS)):
+        (tmp_path / "flags" / split / name).mkdir(parents=True)
+        for number in range(8):
+            picture = rng.integers(0, 80, (12, 12, 3), np.uint8)
+            picture[..., place] += 150
+            Image.fromarray(picture).save(tmp_path / "flags" / split / name / f"{number}.png")
+    entry = data.DataSet("flags", FLAGS, partial(read_folder, tmp_path / "flags"), channels=3)
+    monkeypatch.setitem(data.DATASETS, "flags", entry)
+
+
+@pytest.mark.parametrize("model", ["gan", "cgan", "cbn-dcgan", "c-dcgan-standard"])
+def test_a_data_set_is_one_entry(flags, tmp_path, capsys, model):
+    """It is loaded, trained on, drawn and shown; classes and channels come from the entry."""
+    config = tiny_config(model, dataset="flags", train_size=None, batch_size=8, n_epochs=1)
+    assert (config.channels, config.n_classes) == (3, 3)
+    train = data.load("flags", img_size=8)
+    assert train.images.shape == (24, 3, 8, 8) and train.labels.bincount().tolist() == [8, 8, 8]
+    (epoch,) = store.train_run(tmp_path / "run", config, train)
+    assert epoch.losses.shape == (3, 6) and epoch.losses.isfinite().all()
+    run = store.read_run(tmp_path / "run")
+    columns = 3 if run.conditional else 10
+    assert run.config == config and run.sheet(1).shape == (80, 8 * columns, 3)
+    drawn = sampling.generate(run.generator(), *sampling.sheet_inputs(config))
+    torch.testing.assert_close(run.samples(1), drawn, rtol=0, atol=0.5 / 127.5 + 1e-6)
+    for figure in (plotting.epoch_strip(run, (0, 1)), plotting.mean_images(train)):
+        figure.canvas.draw()
+    out = str(tmp_path / "drawn.png")
+    assert main(["sample", str(run.folder), "--n", "5", "--out", out]) == 0
+    assert np.array(Image.open(out)).shape == (16, 24, 3)
+    if run.conditional:
+        assert main(["sample", str(run.folder), "--digit", "3", "--out", out]) == 2
+        assert "--digit must be 0 to 2, not 3" in capsys.readouterr().err
+    if model != "c-dcgan-standard":
+        described, _ = encode(run.generator(), 8, 3 if run.conditional else 0)
+        assert described["image_shape"] == [3, 8, 8]
+
+
+def test_classes_and_channels_are_the_data_sets(flags):
+    for wrong in ({"n_classes": 10}, {"channels": 1}):
+        with pytest.raises(Refused, match=r"must be 3, as flags has, not \d+"):
+            tiny_config(dataset="flags", **wrong)
+    with pytest.raises(Refused, match="from 0 to 3, where whole numbers from 0 to 2 are due"):
+        data.DigitImages(torch.zeros(4, 3, 8, 8), torch.arange(4), "flags", "train")
 
 
 # --- Where the files are looked for --------------------------------------------------------------
@@ -282,12 +350,12 @@ def test_the_fallback_is_marked_as_a_stand_in(empty_home, no_download):
 def test_one_data_set_is_never_mixed_with_the_stand_in(monkeypatch, empty_home, here):
     """One split is there and the other damaged: the stand-in takes the place of both."""
 
-    def half(name, train):
-        if train != (here == "train"):
+    def half(split):
+        if split != here:
             raise data.DataUnavailable("damaged")
         return torch.zeros(5, 28, 28, dtype=torch.uint8), torch.zeros(5)
 
-    monkeypatch.setattr(data, "_torchvision_pixels", half)
+    monkeypatch.setitem(data.DATASETS, "mnist", data.DATASETS["mnist"]._replace(read=half))
     pair = [data.load("mnist", split, 8, fallback=True) for split in data.SPLITS]
     assert [found.replaces for found in pair] == ["MNIST", "MNIST"]
     assert len(data.load("mnist", here, 8)) == 5  # without a stand-in, what is there is there

@@ -13,8 +13,10 @@ from ganlib import data, losses, sampling
 from ganlib.families import MODELS, build, family
 from ganlib.figures import anatomy
 from ganlib.judge import classifier, metrics
+from ganlib.precision import LossScale, multiply_in
+from ganlib.runs import checkpoint
 from ganlib.studies import densities
-from ganlib.training import average_step, start, train
+from ganlib.training import Adam, average_step, start, train
 
 aten = torch.ops.aten
 pytestmark = pytest.mark.filterwarnings("ignore:cov()", "ignore:the judge reads")
@@ -36,7 +38,7 @@ class Pretend(TorchDispatchMode):
 
 @pytest.fixture
 def pretended(monkeypatch):
-    monkeypatch.setattr("ganlib.products._products_are_exact", lambda: False)
+    monkeypatch.setattr("ganlib.precision._products_are_exact", lambda: False)
     with FakeTensorMode(), Pretend():
         yield
 
@@ -62,8 +64,47 @@ def test_every_model_works_and_draws_on_the_device_that_it_is_on(pretended, mode
             assert part(scores).device.type == "cuda"
     average_step(average, generator, 0.9, 1)
     config = tiny_config(model, img_size=32)
-    images, _ = sampling.draw(generator, config, 20, seed=0)
-    assert images.shape == (20, 1, 32, 32) and images.device.type == "cpu"
+    drawn = [
+        sampling.draw(generator, config, 20, seed=0)[0],
+        sampling.generate(generator, *sampling.sheet_inputs(config)),
+    ]
+    for images in drawn:
+        assert images.shape[1:] == (1, 32, 32) and images.device.type == "cpu"
+    checkpoint.check_numbers(config, "here", generator, discriminator)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_is_passed_through_in_fewer_bits_on_the_device_that_it_is_on(
+    pretended, monkeypatch, model, kind
+):
+    """Forward only: without a GPU, PyTorch takes no gradient of what pretends to be on one."""
+    with torch.device("cuda"):
+        generator, discriminator = networks_of(model, latent_dim=8)
+    for name in ("is_available", "is_bf16_supported"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_, **__: True)
+    seen = []
+    for network in (generator, discriminator):
+        multiply_in(network, kind)
+        for layer in network.modules():
+            if isinstance(layer, (torch.nn.Linear, torch.nn.Conv2d)):
+                layer.register_forward_hook(lambda *given: seen.append(given[2].dtype))
+    z, labels = torch.randn(8, 8, device="cuda"), (torch.arange(8, device="cuda"),)
+    labels = labels if family(model).conditional else ()
+    fake = generator(z, *labels)
+    scores = discriminator(fake, *labels)
+    assert fake.device.type == scores.device.type == "cuda"
+    assert fake.dtype == scores.dtype == torch.float32
+    assert len(seen) > 5 and set(seen) == {getattr(torch, kind)}
+
+
+def test_the_loss_scale_and_adam_stay_on_the_device(pretended):
+    with torch.device("cuda"):
+        weight, scale = torch.nn.Parameter(torch.ones(3)), LossScale()
+        adam = Adam([weight], 0.1, (0.5, 0.9), scale)
+        weight.grad = torch.ones(3)
+    adam.step()
+    assert scale.factor.device.type == adam.state[weight]["step"].device.type == "cuda"
 
 
 @pytest.mark.parametrize("labelled", [True, False])

@@ -30,7 +30,9 @@ def book(tmp_path):
     """A book of one chapter, where MNIST cannot be had; a command and how to start it there."""
     for folder in ("book", "tests", "no-data"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "_toc.yml").write_text(yaml.safe_dump({"chapters": [{"file": "book/one"}]}))
+    (tmp_path / "_toc.yml").write_text(
+        yaml.safe_dump({"parts": [{"chapters": [{"file": "book/one"}]}]})
+    )
     (tmp_path / "_config.yml").write_text(yaml.safe_dump({"html": {}}))
     write(tmp_path, *CODE)
     environment = child_environment() | {"GANLIB_DATA": str(tmp_path / "no-data")}

@@ -10,9 +10,17 @@ from ganlib.configuration import TrainingConfig
 from ganlib.data import batches
 from ganlib.families import MODELS, Family, build, family
 from ganlib.losses import BCE, LOSSES, discriminator_loss, probability
-from ganlib.products import fast_float32_products
+from ganlib.precision import fast_float32_products
 from ganlib.runs import store
-from ganlib.steps import Batch, discriminator_step, each_image_once, generator_step, noise
+from ganlib.steps import (
+    Batch,
+    adversarial,
+    discriminator_step,
+    discriminator_step_apart,
+    each_image_once,
+    generator_step,
+    noise,
+)
 from ganlib.training import average_step, epoch_seed, start, train
 
 
@@ -28,12 +36,13 @@ def digits(config: TrainingConfig) -> data.DigitImages:
 # --- The loop as it was when the recorded runs were made -----------------------------------------
 
 
-def first_loop(networks: dict, images, labels, config: TrainingConfig, conditional: bool):
+def first_loop(networks: dict, images, labels, config: TrainingConfig, kind: Family):
     """The training of all recorded runs, in one function: its log, and the average if any.
 
     Networks with two players, one order of draws, one list of columns; kept as the measure of what
-    later loops must give, bit for bit.
+    later loops must give, bit for bit. (None of them had a D that is shown its images apart.)
     """
+    d_step = discriminator_step if kind.step is adversarial else discriminator_step_apart
     generator, discriminator = networks.values()
     adams = [
         torch.optim.Adam(n.parameters(), lr, (config.b1, config.b2), fused=True)
@@ -51,7 +60,7 @@ def first_loop(networks: dict, images, labels, config: TrainingConfig, condition
                 for step, index in enumerate(order[first : first + config.d_steps]):
                     z = torch.randn(len(index), config.latent_dim, generator=rng)
                     real = wanted = ()
-                    if conditional:
+                    if kind.conditional:
                         real = (labels[index],)
                         wanted = (torch.randint(10, (len(index),), generator=rng),)
                     if step == 0:
@@ -61,7 +70,7 @@ def first_loop(networks: dict, images, labels, config: TrainingConfig, condition
                     else:
                         with torch.no_grad():
                             fake = generator(z, *wanted)
-                    real_loss, fake_loss, scores = discriminator_step(
+                    real_loss, fake_loss, scores = d_step(
                         discriminator, adams[1], loss, images[index], fake, real, wanted
                     )
                 d_real, d_fake = probability(scores).view(2, -1).mean(dim=1)
@@ -78,7 +87,7 @@ def test_every_pair_trains_bit_for_bit_as_when_the_recorded_runs_were_made(model
     config = small(model, d_steps=d_steps, ema=ema, loss=family(model).loss, d_lr=0.0004)
     images = digits(config)
     old = build(config)
-    log, average = first_loop(old, images.images, images.labels, config, family(model).conditional)
+    log, average = first_loop(old, images.images, images.labels, config, family(model))
     players = start(config)
     epochs = list(train(players, images.images, images.labels, config))
     assert torch.equal(torch.cat([epoch.losses for epoch in epochs]), log)

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from ganlib import data, recognisers
+from ganlib import data
 from ganlib.configuration import TrainingConfig
 from ganlib.families import MODELS, family
 from ganlib.judge import metrics
-from ganlib.studies import engine, few_labels
+from ganlib.studies import engine, few_labels, recognisers
 from ganlib.studies.few_labels import DRAWS, N_LABELS, READ, STUDY
 
 # --- Which cells ---------------------------------------------------------------------------------

@@ -16,7 +16,9 @@ from ganlib.cli.parser import main
 from ganlib.judge import classifier, metrics
 from ganlib.runs import store
 from ganlib.runs.files import locked
-from ganlib.studies import endurance, experiment, improvements, recording, workers
+from ganlib.sampling import draw
+from ganlib.studies import engine, recording, study, workers
+from ganlib.studies.catalogue import STUDIES
 from ganlib.training import TrainingDiverged
 
 
@@ -24,10 +26,9 @@ from ganlib.training import TrainingDiverged
 def here(tmp_path, monkeypatch, judge):
     """A folder of its own, for what ships too; a judge of the digits at hand."""
     monkeypatch.chdir(tmp_path)
-    for room in (commands, recording, store):
+    for room in (commands, recording, store, study):
         monkeypatch.setattr(room, "RECORDED", tmp_path / "recorded")
     monkeypatch.setattr(classifier, "SHIPPED", tmp_path / "recorded" / "classifier.safetensors")
-    monkeypatch.setattr(experiment, "RESULTS", tmp_path / "recorded" / "experiment.json")
     monkeypatch.setattr(classifier, "TRAINED_ON", "digits")
     monkeypatch.setattr(metrics, "load_classifier", lambda *_: judge)
     monkeypatch.setattr(metrics, "N_IMAGES", 200)
@@ -119,7 +120,7 @@ def test_evaluate_prints_what_measure_finds_and_writes_it(run, here, capsys, jud
     said = capsys.readouterr().out
     stored = json.loads((here / "found.json").read_text())
     pair = [data.load("digits", split, 8) for split in data.SPLITS]
-    images, labels = commands.sample(run, 150, 3)
+    images, labels = draw(run.generator(), run.config, 150, seed=3)
     labels = labels if run.conditional else None
     found = metrics.measure(images, labels, metrics.reference(*pair, judge))
     assert stored["measures"] == found
@@ -162,7 +163,7 @@ def test_what_evaluate_refuses(here, digits, capsys, arguments, words):
 
 
 @pytest.fixture
-def small_grid(here, small_experiment, monkeypatch, judge):
+def small_grid(here, small_studies, monkeypatch, judge):
     """A grid of two epochs on small digits."""
     pair = [data.load("digits", split, 8, size=100) for split in data.SPLITS]
     against = metrics.reference(*pair, judge)
@@ -170,49 +171,39 @@ def small_grid(here, small_experiment, monkeypatch, judge):
     classifier.save_classifier(judge)  # whose digest the results name
 
 
-def test_an_experiment_grows_by_a_seed_and_repeats_nothing(small_grid, here, capsys):
-    command = ["experiment", "--device", "cpu", "--workers", "1", "--least-squares-seeds", "0"]
+ONE = ["experiment", "paper", "--device", "cpu", "--workers", "1"]
+
+
+@pytest.fixture
+def few_cells(small_grid, monkeypatch):
+    """Of each study the first three cells."""
+    for name, own in STUDIES.items():
+        few = replace(own, cells_of=lambda seed, own=own.cells_of: own(seed)[:3])
+        monkeypatch.setitem(STUDIES, name, few)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_an_experiment_grows_by_a_seed_and_repeats_nothing(few_cells, here, capsys, name):
+    made = STUDIES[name]
+    command = ["experiment", name, "--device", "cpu", "--workers", "1"]
+    n_first, n_second = len(made.cells(1)), len(made.cells(2))
     assert main([*command, "--seeds", "1"]) == 0
-    first = experiment.read_results(experiment.RESULTS)
-    assert len(first["runs"]) == 10
-    assert "10 cells, 0 of them done" in capsys.readouterr().out
+    first = engine.read_results(made.path)
+    assert [one["name"] for one in first["runs"]] == sorted(c.name for c in made.cells(1))
+    assert f"{n_first} cells, 0 of them done" in capsys.readouterr().out
     assert main([*command, "--seeds", "2"]) == 0
-    assert "20 cells, 10 of them done" in capsys.readouterr().out
-    second = experiment.read_results(experiment.RESULTS)
-    assert len(second["runs"]) == 20
+    assert f"{n_second} cells, {n_first} of them done" in capsys.readouterr().out
+    second = engine.read_results(made.path)
+    assert len(second["runs"]) == n_second
     assert [one for one in second["runs"] if one["seed"] == 0] == first["runs"]
+    sheets = made.path.with_suffix("").glob("*.png")
+    assert {sheet.stem for sheet in sheets} == {cell.name for cell in made.cells(2)}
+    folders = (here / "runs" / made.file).iterdir()
+    assert {folder.name for folder in folders if folder.is_dir()} == {c.name for c in made.cells(2)}
 
 
-def test_chapter_5_has_an_experiment_of_its_own(small_grid, here, monkeypatch, capsys):
-    results = here / "improvements.json"
-    monkeypatch.setattr(improvements, "RESULTS", results)
-    monkeypatch.setattr(improvements, "MODELS", {("fully connected", "input"): "cgan"})
-    monkeypatch.setattr(improvements, "VARIANTS", ("cbn-cgan",))
-    command = ["experiment", "--chapter", "5", "--device", "cpu", "--workers", "1", "--seeds", "1"]
-    for done in (0, 2):
-        assert main(command) == 0
-        assert f"2 cells, {done} of them done" in capsys.readouterr().out
-    stored = experiment.read_results(results)
-    assert [one["name"] for one in stored["runs"]] == ["cbn-cgan-seed0", "cgan-seed0"]
-    assert (here / "improvements" / "cgan-seed0.png").is_file()
-
-
-def test_chapter_2_has_long_runs(small_grid, here, monkeypatch, capsys):
-    monkeypatch.setattr(endurance, "RESULTS", here / "endurance.json")
-    monkeypatch.setattr(endurance, "CELLS", {k: endurance.CELLS[k] for k in ("gan", "gan-mse")})
-    command = ["experiment", "--chapter", "2", "--device", "cpu", "--workers", "1", "--seeds", "2"]
-    for done in (0, 3):
-        assert main(command) == 0
-        assert f"3 cells, {done} of them done" in capsys.readouterr().out
-    stored = experiment.read_results(endurance.RESULTS)["runs"]
-    assert [one["name"] for one in stored] == ["gan-mse-seed0", "gan-mse-seed1", "gan-seed1"]
-    assert {one["cell"] for one in stored} == set(endurance.CELLS)
-    assert list(stored[-1]["metrics"]) == ["1", "2"]
-    assert (here / "endurance" / "gan-seed1.png").is_file()
-
-
-def test_ctrl_c_keeps_finished_cells(small_grid, monkeypatch, capsys):
-    own, calls = experiment.run_cell, []
+def test_ctrl_c_keeps_finished_cells(few_cells, monkeypatch, capsys):
+    own, calls = engine.run_cell, []
 
     def pressed_in_the_third(*arguments):
         calls.append(1)
@@ -220,37 +211,36 @@ def test_ctrl_c_keeps_finished_cells(small_grid, monkeypatch, capsys):
             raise KeyboardInterrupt
         return own(*arguments)
 
-    monkeypatch.setattr(experiment, "run_cell", pressed_in_the_third)
-    assert main(["experiment", "--device", "cpu", "--workers", "1"]) == 130
+    monkeypatch.setattr(engine, "run_cell", pressed_in_the_third)
+    assert main(ONE) == 130
     assert "the same command" in capsys.readouterr().err
-    assert len(experiment.read_results(experiment.RESULTS)["runs"]) == 2
+    assert len(engine.read_results(STUDIES["paper"].path)["runs"]) == 2
 
 
-def test_a_cell_that_fails_is_told_and_leaves_the_others(small_grid, monkeypatch, capsys):
-    own = experiment.run_cell
+def test_a_cell_that_fails_is_told_and_leaves_the_others(few_cells, monkeypatch, capsys):
+    own = engine.run_cell
 
     def diverges_once(cell, *arguments):
-        if cell.name == "none-mse-eps1e-05-seed0":
+        if cell.name == "none-bce-eps0.8-seed0":
             raise TrainingDiverged("a loss stopped being a number in epoch 1:\nagain")
         return own(cell, *arguments)
 
-    monkeypatch.setattr(experiment, "run_cell", diverges_once)
-    command = ["experiment", "--device", "cpu", "--workers", "1", "--seeds", "1"]
-    command += ["--least-squares-seeds", "0"]
+    monkeypatch.setattr(engine, "run_cell", diverges_once)
+    command = [*ONE, "--seeds", "1"]
     assert main(command) == 1
     told, ended = capsys.readouterr().err.splitlines()
-    assert told.startswith("ganlib: none-mse-eps1e-05-seed0: TrainingDiverged: a loss")
-    assert ended == "ganlib: 1 of 10 cells failed; the same command tries them again"
-    assert len(experiment.read_results(experiment.RESULTS)["runs"]) == 9
-    monkeypatch.setattr(experiment, "run_cell", own)
+    assert told.startswith("ganlib: none-bce-eps0.8-seed0: TrainingDiverged: a loss")
+    assert ended == "ganlib: 1 of 3 cells failed; the same command tries them again"
+    assert len(engine.read_results(STUDIES["paper"].path)["runs"]) == 2
+    monkeypatch.setattr(engine, "run_cell", own)
     assert main(command) == 0
-    assert len(experiment.read_results(experiment.RESULTS)["runs"]) == 10
+    assert len(engine.read_results(STUDIES["paper"].path)["runs"]) == 3
 
 
 def test_a_second_experiment_in_one_workspace_is_refused(small_grid, here, capsys):
     with locked(here / "runs" / "experiment"):
-        refused(capsys, ["experiment", "--device", "cpu", "--workers", "1"], "another process")
-    assert not experiment.RESULTS.exists()
+        refused(capsys, ONE, "another process")
+    assert not STUDIES["paper"].path.exists()
 
 
 def test_a_cluster_that_is_not_there_is_told_soon(small_grid, here, monkeypatch, capsys):
@@ -258,10 +248,14 @@ def test_a_cluster_that_is_not_there_is_told_soon(small_grid, here, monkeypatch,
     with socket.socket() as closed:  # taken, but nobody listens
         closed.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{closed.getsockname()[1]}"
-        refused(capsys, ["experiment", "--scheduler", address], "no Dask scheduler", address)
-    refused(capsys, ["experiment", "--scheduler", "no scheme://:x"], "no Dask scheduler")
+        refused(
+            capsys, ["experiment", "paper", "--scheduler", address], "no Dask scheduler", address
+        )
+    refused(capsys, ["experiment", "paper", "--scheduler", "no scheme://:x"], "no Dask scheduler")
     monkeypatch.setitem(sys.modules, "distributed", None)
-    refused(capsys, ["experiment", "--scheduler", address], "ganlib[cluster]", "pip install")
+    refused(
+        capsys, ["experiment", "paper", "--scheduler", address], "ganlib[cluster]", "pip install"
+    )
     assert not (here / "runs").exists()
 
 
@@ -269,16 +263,17 @@ def test_a_cluster_that_is_not_there_is_told_soon(small_grid, here, monkeypatch,
     "arguments, words",
     [
         ("--seeds 0", ["at least 1"]),
-        ("--chapter 2 --least-squares-seeds 1", ["--least-squares-seeds", "--chapter 4"]),
-        ("--chapter 5 --least-squares-seeds 2", ["--least-squares-seeds", "--chapter 4"]),
         ("--scheduler tcp://127.0.0.1:9 --workers 2", ["--workers", "this machine"]),
         ("--scheduler tcp://127.0.0.1:9 --device abacus", ["abacus"]),
         ("--seeds two", ["whole number"]),
-        ("--chapter 3", ["--chapter", "2", "4", "5"]),
-        ("--chapter 2 --seeds 0", ["at least 1"]),
         ("--workers 0", ["--workers", "at least 1"]),
         ("--device abacus", ["abacus"]),
     ],
 )
 def test_what_an_experiment_refuses(small_grid, capsys, arguments, words):
-    refused(capsys, ["experiment", *arguments.split()], *words)
+    refused(capsys, ["experiment", "paper", *arguments.split()], *words)
+
+
+def test_a_study_has_to_be_named(capsys):
+    refused(capsys, ["experiment"], "STUDY")
+    refused(capsys, ["experiment", "chapter"], "'chapter'", *STUDIES)

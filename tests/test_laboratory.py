@@ -4,6 +4,7 @@ import gzip
 import re
 import shutil
 
+import nbformat
 import pytest
 import torch
 from conftest import ROOT, served
@@ -366,7 +367,8 @@ def test_points_are_measured_as_the_page_says(engine):
 # --- The questions, from the page: a training shows what is asked about --------------------------
 
 PAGE = "book/laboratory"
-SOURCE_PAGE = (ROOT / f"{PAGE}.md").read_text()
+NOTEBOOK = nbformat.read(ROOT / f"{PAGE}.ipynb", as_version=4)
+SOURCE_PAGE = "\n".join(cell.source for cell in NOTEBOOK.cells)
 QUESTIONS = {
     title: link.replace("&amp;", "&")
     for link, title in re.findall(r'<span data-lab="(.*?)">(.*?)</span>', SOURCE_PAGE)
@@ -629,6 +631,15 @@ def test_the_small_one_has_a_ring_a_loss_and_an_eps(open_page):
     assert page.locator("#lab2-norm").evaluate("e => e.selectedOptions[0].text") == "eps 0.8"
     train(page)
     assert "#" not in page.url  # a page's address is its chapter's, not the small one's
+    assert serious_findings(page) == []
+
+
+def test_chapter_2_has_the_small_one(open_page):
+    page = open_page("book/02_gan", width=400)
+    ready(page)
+    assert page.locator(".lab-field label").all_inner_texts() == ["Loss", "Batch norm in G"]
+    train(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert serious_findings(page) == []
 
 

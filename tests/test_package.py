@@ -62,13 +62,19 @@ def test_who_may_import_whom_is_kept():
 
 
 @every_room
+def test_nothing_private_crosses_rooms(room):
+    ours = [name for name in imported(room) if name.startswith("ganlib.")]
+    assert not [name for name in ours if name.split(".")[-1].startswith("_")]
+
+
+@every_room
 def test_heavy_libraries_stay_in_their_rooms(room):
     homes = {
-        "ipywidgets": {"figures.widgets"},
-        "IPython": {"figures.widgets"},
+        "ipywidgets": {"figures.widgets", "figures.lines"},
+        "IPython": {"figures.widgets", "figures.lines"},
         "matplotlib": {room for room in ROOMS if room.startswith("figures.")},
         "torchvision": {"sources"},
-        "sklearn": {"data", "judge.metrics", "recognisers"},
+        "sklearn": {"data", "judge.metrics", "studies.recognisers"},
         "scipy": {"judge.codes", "studies.analysis"},
         "joblib": {"studies.workers"},
         "distributed": {"studies.workers"},
@@ -109,7 +115,7 @@ def test_there_is_no_room_for_everything():
 def test_only_the_command_line_prints(room):
     calls = [node for node in ast.walk(tree(room)) if isinstance(node, ast.Call)]
     prints = [node for node in calls if getattr(node.func, "id", "") == "print"]
-    assert room in TALKS or not prints
+    assert room in TALKS | {"figures.widgets"} or not prints  # which answers a reader
 
 
 @pytest.mark.parametrize("name", MODULES)

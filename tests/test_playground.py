@@ -43,7 +43,9 @@ def noise(seed: int, n: int = 100, limit: float | None = None) -> torch.Tensor:
 # --- The engine ----------------------------------------------------------------------------------
 
 
-NAMES = ["small", *store.recorded_names(), *(f"untrained-{model}" for model in MODELS)]
+# The format has no transposed convolution, which one model is made of.
+UNTRAINED = [f"untrained-{model}" for model in MODELS if model != "c-dcgan-standard"]
+NAMES = ["small", *store.recorded_names(), *UNTRAINED]
 
 
 @cache

@@ -15,7 +15,7 @@ from ganlib.runs.files import locked
 from ganlib.runs.store import RunError, read_run, train_run
 from ganlib.sampling import generate, sheet_inputs, to_sheet
 from ganlib.steps import LOGGED
-from ganlib.studies import experiment, recording
+from ganlib.studies import engine, recording
 from ganlib.studies.recording import RECIPES, half_matrix, pack
 
 MEGABYTES = 40  # all recorded runs together; a clone should not take long
@@ -148,7 +148,7 @@ def measured(monkeypatch):
         return {"run": run.config.n_epochs}
 
     monkeypatch.setattr(recording, "measure_generator", measure)
-    monkeypatch.setattr(experiment, "measure_generator", measure)
+    monkeypatch.setattr(engine, "measure_generator", measure)
     return "real images"
 
 

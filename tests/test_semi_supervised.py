@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from conftest import copies, refused, same_tensors, tiny_config
 
 from ganlib import Refused, data
-from ganlib.augmentation import MOST_SHIFT, jitter, shift
 from ganlib.cli.parser import main
 from ganlib.families import MODELS, build, family
 from ganlib.losses import BCE, discriminator_loss
+from ganlib.models.augmentation import MOST_SHIFT, jitter, shift
 from ganlib.models.semi_supervised import (
     GENERATED,
     choose_labelled,
@@ -23,7 +23,9 @@ from ganlib.models.semi_supervised import (
     naming_step,
     realness,
 )
-from ganlib.recognisers import (
+from ganlib.runs import store
+from ganlib.steps import Batch
+from ganlib.studies.recognisers import (
     METHODS,
     averaged_teacher,
     labels_only,
@@ -32,8 +34,6 @@ from ganlib.recognisers import (
     support_vectors,
     train_recogniser,
 )
-from ganlib.runs import store
-from ganlib.steps import Batch
 from ganlib.training import start, train
 
 GANS = [name for name, kind in MODELS.items() if "n_labels" in kind.settings]

@@ -22,6 +22,9 @@ from ganlib.studies.measures import COVERAGE, loss_range
 from ganlib.studies.study import Study
 
 every_study = pytest.mark.parametrize("name", STUDIES)
+# Of `rounding`, results come with the first recording after it.
+SHIPPED = [name for name in STUDIES if name != "rounding" or STUDIES[name].path.exists()]
+every_shipped_study = pytest.mark.parametrize("name", SHIPPED)
 
 
 # --- Which cells ---------------------------------------------------------------------------------
@@ -92,7 +95,7 @@ def test_improvements_differ_in_model_and_seed_alone():
 # --- What ships ----------------------------------------------------------------------------------
 
 
-@every_study
+@every_shipped_study
 def test_the_shipped_results_are_of_these_cells_and_each_has_its_sheet(name):
     made, stored = STUDIES[name], engine.read_results(STUDIES[name].path)
     epochs = made.cells_of(0)[0].epochs
@@ -111,7 +114,7 @@ def test_the_shipped_results_are_of_these_cells_and_each_has_its_sheet(name):
             assert (found["accuracy"] is None) == (not kind.conditional or kind.codes)
 
 
-@every_study
+@every_shipped_study
 def test_what_ships_is_loaded_whole_and_names_no_run_twice(name):
     made, results = STUDIES[name], STUDIES[name].load()
     names = [(run["name"], run.get("replicate")) for run in results["runs"]]

@@ -38,3 +38,15 @@ def test_numbers_break_before_an_interval_only_and_names_anywhere():
 def test_intervals_are_counted():
     one = Table(("change", "effect"), [("a", "+0.1 [0.0, 0.2]"), ("b", "+0.1 (one seed)")])
     assert n_intervals(one, one) == 2
+
+
+def test_some_columns_and_rows_of_a_table(table):
+    assert repr(table.only("loss < 1", "run", rows=("cgan-linear",))).splitlines()[1:] == [
+        "loss < 1  run",
+        "0.5       cgan-linear",
+    ]
+    assert table.only("run").rows == [["gan"], ["cgan-linear"]]
+    with pytest.raises(ValueError, match="no row is called cbn"):
+        table.only("run", rows=("cbn",))
+    with pytest.raises(ValueError, match="'seeds' is not in list"):
+        table.only("seeds")

@@ -1,5 +1,6 @@
 """The step, the loop, and the configuration. No test here expects a loss to reach a value."""
 
+import copy
 import itertools
 import math
 from dataclasses import replace
@@ -20,8 +21,9 @@ from ganlib.models.mlp import (
     Discriminator,
     Generator,
 )
+from ganlib.precision import PRECISIONS
 from ganlib.steps import LOGGED, discriminator_step, generator_step
-from ganlib.training import TrainingDiverged, epoch_seed, start, train
+from ganlib.training import Adam, TrainingDiverged, epoch_seed, start, train
 
 both_models = pytest.mark.parametrize("model", ["gan", "cgan"])
 matmul = getattr(torch.backends.mkldnn, "matmul", None)
@@ -111,6 +113,7 @@ BAD_VALUES = {
     "train_size": [1, 0, -5, 100.0, "all"],
     "d_lr": [0, -0.1, 1.5, math.nan, math.inf, "fast"],
     "ema": [-0.1, 1, 1.5, math.nan, "0.999", None],
+    "precision": ["half", "", "BFLOAT16", None, 16],
 }
 
 
@@ -134,6 +137,7 @@ def test_a_bad_value_is_refused_by_name(name, value):
         {"d_lr": None, "ema": 0},
         {"seed": 2**63 - 1, "train_size": 2, "img_size": 256},
         *({"loss": loss} for loss in LOSSES),
+        *({"precision": precision} for precision in PRECISIONS),
         *({"device": device} for device in ("auto", "cpu", "cuda", "mps", "cuda:1")),
     ],
 )
@@ -206,6 +210,42 @@ def test_two_timescales_give_d_a_learning_rate_of_its_own():
     assert [group["lr"] for group in adam(players, "d").param_groups] == [0.04]
 
 
+@pytest.mark.parametrize("player", [0, 1])
+@pytest.mark.parametrize("model", PAIRS)
+def test_adam_moves_weights_as_pytorchs_bit_for_bit(model, player):
+    """Sixty steps, the first of them with one parameter that gets no gradient yet."""
+    one, other = (networks_of(model, latent_dim=8, img_size=8)[player] for _ in range(2))
+    settings = {"lr": 0.002, "betas": (0.5, 0.9)}
+    adams = [
+        Adam(one.parameters(), **settings),
+        torch.optim.Adam(other.parameters(), **settings, fused=True),
+    ]
+    rng = torch.Generator().manual_seed(2)
+    gradients = [torch.randn(p.shape, generator=rng) for p in one.parameters()]
+    for step in range(60):
+        for network, adam in zip((one, other), adams):
+            adam.zero_grad()
+            assert all(p.grad is None for p in network.parameters())
+            for number, (p, gradient) in enumerate(zip(network.parameters(), gradients)):
+                if number or step > 4:
+                    p.grad = gradient * math.sin(step + number)
+            adam.step()
+    assert same_tensors(one.state_dict(), other.state_dict())
+    mine, theirs = (adam.state_dict() for adam in adams)
+    assert mine["param_groups"] == theirs["param_groups"]
+    assert mine["state"].keys() == theirs["state"].keys()
+    for number, state in theirs["state"].items():
+        assert same_tensors(mine["state"][number], state)
+    # And what PyTorch's kept, as the checkpoints of before did, goes on as if it were its own.
+    adams[0].load_state_dict(copy.deepcopy(theirs))
+    one.load_state_dict(other.state_dict())
+    for network, adam in zip((one, other), adams):
+        for p, gradient in zip(network.parameters(), gradients):
+            p.grad = gradient.clone()
+        adam.step()
+    assert same_tensors(one.state_dict(), other.state_dict())
+
+
 # --- One step of each player ---------------------------------------------------------------------
 
 
@@ -218,7 +258,7 @@ def one_batch(model: str, n: int = 8):
 
 @pytest.mark.parametrize("model", PAIRS)
 def test_a_step_of_one_player_leaves_the_other_bit_identical(model):
-    """Of every pair; but under spectral normalisation any pass moves D's running vectors."""
+    """Of every pair; but any pass of D moves what normalises it, batch or spectral norm."""
     generator, discriminator = networks_of(model, latent_dim=4)
     optimizers = [torch.optim.Adam(net.parameters()) for net in (generator, discriminator)]
     rng = torch.Generator().manual_seed(1)
@@ -230,8 +270,9 @@ def test_a_step_of_one_player_leaves_the_other_bit_identical(model):
     after, parameters = copies(discriminator), dict(discriminator.named_parameters())
     moved = {name for name in after if not torch.equal(after[name], before_d[name])}
     assert not moved & parameters.keys()
-    assert bool(moved) == ("spectral" in model)
-    assert all(name.endswith(("._u", "._v")) for name in moved), moved
+    assert bool(moved) == ("spectral" in model or "standard" in model)
+    normalising = "._u", "._v", "running_mean", "running_var", "num_batches_tracked"
+    assert all(name.endswith(normalising) for name in moved), moved
 
     before_g, before_d = copies(generator), after
     discriminator_step(discriminator, optimizers[1], LOSSES["bce"], real, fake, labels, labels)

@@ -64,3 +64,39 @@ def test_the_live_view_draws_what_the_run_keeps(monkeypatch, digits, ema):
     drawn = [sampling.generate(one, *inputs) for one in (players.artist, players.generator)]
     assert len(seen) == 2 and torch.equal(seen[-1], drawn[0])
     assert torch.equal(*drawn) == (ema == 0)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, "nothing back"),
+        (torch.tensor([1.0, 2.0]), "Right"),
+        (torch.tensor([1.0, 2.0]).requires_grad_() * 1, "Right"),
+        (torch.tensor([1.0, 2.1]), "off by up to 0.1"),
+        (torch.tensor([1.0, torch.inf]), "off by up to inf"),
+        (torch.tensor([1.0, torch.nan]), "off by up to nan"),
+        (torch.tensor([[1.0, 2.0]]), "(1, 2), where (2,)"),
+    ],
+)
+def test_an_answer_is_checked_in_one_line(capsys, found, said):
+    widgets.check(found, torch.tensor([1.0, 2.0]))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert said in line
+    assert line.startswith("Right" if said == "Right" else "Not yet")
+
+
+def test_several_answers_must_all_be_right(capsys):
+    one, two = torch.ones(3), torch.zeros(2)
+    widgets.check((one, two), [one, two])
+    assert capsys.readouterr().out == "Right.\n"
+    for wrong in ([one], [one, one], [one, two + 1]):
+        widgets.check(wrong, [one, two])
+        assert capsys.readouterr().out.startswith("Not yet")
+
+
+def test_sliders_open_where_they_are_told_to():
+    run = store.find_run("cgan")
+    epoch, seen = widgets.epoch_slider(run, start=3).children
+    assert (epoch.value, seen.selected_index) == ("5", 3)
+    digits, epochs, seen = widgets.digit_and_epoch_sliders(run, 4, start=-2).children
+    assert (digits.value, epochs.value, seen.selected_index) == ("4", "150", 9)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,8 @@ from ganlib.cli.parser import main
 from ganlib.configuration import TrainingConfig
 from ganlib.judge import metrics
 from ganlib.runs.store import RunError
-from ganlib.studies import experiment, workers
+from ganlib.studies import engine, study, workers
+from ganlib.studies.catalogue import STUDIES
 
 N_IMAGES = 300
 pytestmark = pytest.mark.filterwarnings("ignore:the judge reads only")  # these digits are not its
@@ -42,19 +43,24 @@ def small_cell(seed: int, does: str = "", n_epochs: int = 2):
             return f"small-seed{self.seed}"
 
         @property
-        def epochs(self) -> tuple[int, ...]:
-            return (self.n_epochs,)
+        def levels(self) -> dict:
+            return {"seed": self.seed}
 
-        def config(self, **changes) -> TrainingConfig:
+        @property
+        def config(self) -> TrainingConfig:
             metrics.N_IMAGES = N_IMAGES
-            if changes and self.does == "die":
-                os.kill(os.getpid(), signal.SIGKILL)
-            elif changes and self.does == "fail":
-                raise RunError("this one\nfails")
-            elif changes and self.does:
-                Path(self.does).write_text(str(os.getpid()))
             tiny = {"img_size": 8, "batch_size": 256, "latent_dim": 8, "dataset": "digits"}
-            return TrainingConfig(n_epochs=self.n_epochs, seed=self.seed, **tiny | changes)
+            return TrainingConfig(n_epochs=self.n_epochs, seed=self.seed, **tiny)
+
+        @property
+        def epochs(self) -> tuple[int, ...]:  # a training asks for them first of all
+            if self.does == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            elif self.does == "fail":
+                raise RunError("this one\nfails")
+            elif self.does:
+                Path(self.does).write_text(str(os.getpid()))
+            return (self.n_epochs,)
 
     return Small(seed, does, n_epochs)
 
@@ -62,7 +68,7 @@ def small_cell(seed: int, does: str = "", n_epochs: int = 2):
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch):
     monkeypatch.setattr(metrics, "N_IMAGES", N_IMAGES)
-    monkeypatch.setattr(experiment, "COUNTS", (100, N_IMAGES))
+    monkeypatch.setattr(engine, "COUNTS", (100, N_IMAGES))
     monkeypatch.setattr(os, "cpu_count", lambda: 2)  # two workers have one thread each
 
 
@@ -171,13 +177,15 @@ def test_a_cluster_that_loses_a_worker_midway_finds_what_one_machine_finds(
         ("one", ["--workers", "1", "--device", "cpu"]),
     ):
         path = tmp_path / where / "experiment.json"
-        monkeypatch.setattr(judging, "grid_of", lambda *_, path=path: (cells, path))
+        monkeypatch.setattr(study, "RECORDED", path.parent)
+        made = replace(STUDIES["paper"], cells_of=lambda seed: cells)
+        monkeypatch.setitem(STUDIES, "paper", made)
         if where == "cluster":
             machines = [tmp_path / f"machine{i}" / "cells" / "experiment" for i in (1, 2)]
             killing = kill_midway(long, *machines)
         monkeypatch.chdir(tmp_path)
-        assert main(["experiment", "--workspace", "cells", *options]) == 0
-        kept = experiment.read_results(path)
+        assert main(["experiment", "paper", "--seeds", "1", "--workspace", "cells", *options]) == 0
+        kept = engine.read_results(path)
         results[where] = (
             [{key: v for key, v in one.items() if key != "seconds"} for one in kept["runs"]],
             {name.name: name.read_bytes() for name in path.with_suffix("").glob("*.png")},

@@ -36,11 +36,16 @@ WIDGET = re.compile(r"IPY_MODEL_([\w-]+)")  # how one saved widget names another
 STAND_IN = "Made where MNIST could not be had: scikit-learn's digits stand in for it."
 
 
-def chapters() -> list[Path]:
-    """The notebooks that _toc.yml lists, in order, relative to the root."""
+def pages() -> list[str]:
+    """The pages that _toc.yml lists, part by part, but for the root: "book/01_dataset"."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    pages = [Path(entry["file"] + ".ipynb") for entry in toc["chapters"]]
-    return [page for page in pages if not (ROOT / page.with_suffix(".md")).exists()]
+    return [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
+
+
+def chapters() -> list[Path]:
+    """The notebooks among the pages, in order, relative to the root."""
+    notebooks = [Path(page + ".ipynb") for page in pages()]
+    return [page for page in notebooks if not (ROOT / page.with_suffix(".md")).exists()]
 
 
 def mnist_is_here() -> bool:

@@ -1,1 +1,1 @@
-"""python -m ganlib."""
+"""``python -m ganlib``: what can be asked, and what is then done."""

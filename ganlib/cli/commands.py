@@ -15,7 +15,6 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from ganlib import Refused, data
@@ -23,16 +22,8 @@ from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.families import MODELS, build, family, n_parameters
 from ganlib.figures.tables import aligned
 from ganlib.page.export import export
-from ganlib.runs.store import (
-    RECORDED,
-    Run,
-    RunError,
-    find_run,
-    read_run,
-    recorded_names,
-    train_run,
-    write_whole,
-)
+from ganlib.runs.files import write_whole
+from ganlib.runs.store import RECORDED, Run, RunError, find_run, read_run, recorded_names, train_run
 from ganlib.sampling import draw, png, to_sheet
 from ganlib.training import TrainingDiverged
 
@@ -42,6 +33,8 @@ EXPECTED = (Refused, RunError, data.DataUnavailable, TrainingDiverged, Permissio
 UNCHECKED = "unchecked, since an earlier ganlib kept no SHA-256 of its files"
 WORKSPACE = Path("runs")  # where own runs go, unless said otherwise
 MOST_IMAGES = 100_000  # drawn at once: 0.4 GB
+# Of what a model logs, what a training in progress shows.
+SHOWN = {"g_loss": "G {:.3f}", "d_loss": "D {:.3f}", "d_real": "D(x) {:.2f}"}
 
 
 # --- train ---------------------------------------------------------------------------------------
@@ -88,16 +81,14 @@ def follow(folder: Path, config: TrainingConfig, resume: bool, again: str) -> bo
     ) as bar:
         try:
             for epoch in train_run(
-                folder,
-                config,
-                dataset,
-                resume=resume,
-                on_iteration=lambda _: bar.update(),
+                folder, config, dataset, resume=resume, on_iteration=lambda _: bar.update()
             ):
                 done = epoch.number
-                mean = dict(zip(family(config.model).logged, epoch.losses.mean(dim=0).tolist()))
+                means = dict(zip(family(config.model).logged, epoch.losses.mean(dim=0).tolist()))
                 where = f"epoch {done}/{config.n_epochs}"
-                how = "G {g_loss:.3f}, D {d_loss:.3f}, D(x) {d_real:.2f}".format(**mean)
+                how = ", ".join(
+                    form.format(means[name]) for name, form in SHOWN.items() if name in means
+                )
                 bar.set_description_str(where, refresh=False)
                 bar.set_postfix_str(how)
                 if bar.disable:
@@ -126,18 +117,26 @@ def sample_command(options: argparse.Namespace) -> int:
     if options.n < 1:
         raise Refused(f"--n must be at least 1, not {options.n}")
     check_drawing(options)
-    if options.digit is not None and not 0 <= options.digit <= 9:
-        raise Refused(f"--digit must be 0 to 9, not {options.digit}")
-    run = find_run(options.run)
-    images, labels = sample(run, options.n, options.seed, options.digit)
+    run, digit = find_run(options.run), options.digit
+    if digit is not None:
+        last = run.config.n_classes - 1
+        if not run.conditional:
+            raise Refused(
+                f"{run.name} is a {family(run.config.model).title} that knows no labels: "
+                "leave --digit out, or sample a conditional run"
+            )
+        if not 0 <= digit <= last:
+            raise Refused(f"--digit must be 0 to {last}, not {digit}")
+    images, labels = draw(run.generator(), run.config, options.n, options.seed, digit)
     if out.suffix.lower() == ".png":
-        write_whole(out, png(nearly_square(images)))
+        columns = math.ceil(math.sqrt(options.n))  # nearly a square
+        write_whole(out, png(to_sheet(images, columns)))
     else:
         buffer = io.BytesIO()
         np.savez(buffer, images=images.numpy(), labels=labels.numpy())
         write_whole(out, buffer.getvalue())
-    asked = f"{options.digit}" if run.labelled else f"code {options.digit}"
-    kind = "images" if options.digit is None else f"images of {asked}"
+    asked = f"{digit}" if run.labelled else f"code {digit}"
+    kind = "images" if digit is None else f"images of {asked}"
     print(f"{out}: {options.n} {kind} by {run.name}, {run.epochs_done} epochs")
     return 0
 
@@ -148,30 +147,6 @@ def check_drawing(options: argparse.Namespace) -> None:
         raise Refused(f"--seed must be at least 0 and below 2**63, not {options.seed}")
     if options.n > MOST_IMAGES:
         raise Refused(f"--n must be at most {MOST_IMAGES:,}, not {options.n:,}")
-
-
-def sample(
-    run: Run, n: int, seed: int, digit: int | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """``n`` images by the run's generator, (n, 1, H, W) float32 in [-1, 1], and their labels (n,).
-
-    A conditional run draws ``digit``, or 0 to 9 in turn; for any other run the labels are -1.
-    Raises Refused if a digit is asked of an unconditional run.
-    """
-    if digit is not None and not run.conditional:
-        raise Refused(
-            f"{run.name} is a {family(run.config.model).title} that knows no labels: "
-            "leave --digit out, or sample a conditional run"
-        )
-    return draw(run.generator(), run.config, n, seed, digit)
-
-
-def nearly_square(images: torch.Tensor) -> np.ndarray:
-    """Images (N, 1, H, W) on a grey sheet, row by row; cells that are left over are black."""
-    columns = math.ceil(math.sqrt(len(images)))
-    missing = -len(images) % columns
-    blank = torch.full((missing, *images.shape[1:]), -1.0)
-    return to_sheet(torch.cat([images, blank]), columns)
 
 
 # --- list, show ----------------------------------------------------------------------------------
@@ -226,12 +201,8 @@ def show_command(options: argparse.Namespace) -> int:
             if column not in losses.logged:
                 continue
             low, high = losses.range(column)
-            rows.append(
-                (
-                    label,
-                    f"{low:.2f} to {high:.2f} over {losses.epoch_ends[-1]:,} iterations",
-                )
-            )
+            told = f"{low:.2f} to {high:.2f} over {losses.epoch_ends[-1]:,} iterations"
+            rows.append((label, told))
     rows += [
         *((name, f"{n_parameters(network):,} parameters") for name, network in networks.items()),
         ("folder", f"{size:,} bytes"),

@@ -17,46 +17,14 @@ from ganlib import Refused
 from ganlib.cli import commands, judging
 from ganlib.cli.commands import EXPECTED, WORKSPACE
 from ganlib.configuration import DEVICES, TrainingConfig
-from ganlib.data import DATASETS
 from ganlib.families import MODELS
 from ganlib.judge import metrics
-from ganlib.losses import LOSSES
 from ganlib.studies.catalogue import STUDIES
 from ganlib.studies.recording import RECIPES
 
-# What each field of TrainingConfig means; the options themselves come from the dataclass.
-FIELD_HELP = {
-    "n_epochs": "passes over the training images",
-    "batch_size": "images in a batch",
-    "lr": "Adam's learning rate",
-    "b1": "Adam's decay of the first moment",
-    "b2": "Adam's decay of the second moment",
-    "latent_dim": "numbers in the noise z",
-    "img_size": "pixels a side",
-    "channels": "colour channels; the images are grey",
-    "sample_interval": "iterations between samples, with --interval-samples",
-    "n_classes": "classes of the data set",
-    "loss": f"one of {', '.join(LOSSES)}",
-    "bn_eps": "added to the variance in batch normalisation",
-    "d_steps": "discriminator steps for each generator step",
-    "seed": "decides every random number",
-    "device": f"one of {', '.join(DEVICES)}",
-    "dataset": f"one of {', '.join(DATASETS)}",
-    "train_size": "train on the first so many images only",
-    "interval_samples": "also keep samples every --sample-interval iterations",
-    "d_lr": "the discriminator's own learning rate",
-    "ema": "decay of an average of G's weights that draws the samples, such as 0.999",
-    "n_labels": "of a semi-supervised model: labels that it may read, balanced",
-}
+A_RUN = "a recorded run's name or a run's folder"
 # What PyTorch says, in a RuntimeError, when memory is refused: on the CPU, and on a GPU.
 NO_MEMORY = re.compile("not enough memory|out of memory|can.t allocate|bad_alloc|ALLOC_FAILED")
-DEFAULT_HELP = {
-    "loss": f"{' and '.join(m for m in MODELS if MODELS[m].loss == 'mse')} mse, others bce",
-    "train_size": "all of them",
-    "d_lr": "that of --lr",
-    "ema": "0, no average",
-    "n_labels": "100 for those models",
-}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -167,9 +135,7 @@ def build_parser() -> argparse.ArgumentParser:
     one.add_argument("model", metavar="MODEL", help=f"one of {', '.join(MODELS)}")
     add_config_options(one)
     one.add_argument(
-        "--out",
-        metavar="DIR",
-        help=f"the run's folder (default: {WORKSPACE}/MODEL-seedSEED)",
+        "--out", metavar="DIR", help=f"the run's folder (default: {WORKSPACE}/MODEL-seedSEED)"
     )
     one.add_argument(
         "--resume",
@@ -179,8 +145,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     one = command("sample", commands.sample_command, "let a trained generator draw images")
-    one.add_argument("run", metavar="RUN", help="a recorded run's name or a run's folder")
-    one.add_argument("--digit", metavar="D", type=whole, help="only this digit, 0 to 9")
+    one.add_argument("run", metavar="RUN", help=A_RUN)
+    one.add_argument("--digit", metavar="D", type=whole, help="only this digit, or class")
     add_drawing_options(one, 100, "how many")
     one.add_argument(
         "--out",
@@ -198,10 +164,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     one = command("show", commands.show_command, "show a run's configuration, losses and sizes")
-    one.add_argument("run", metavar="RUN", help="a recorded run's name or a run's folder")
+    one.add_argument("run", metavar="RUN", help=A_RUN)
 
     one = command("evaluate", judging.evaluate_command, "measure how good a run's images are")
-    one.add_argument("run", metavar="RUN", help="a recorded run's name or a run's folder")
+    one.add_argument("run", metavar="RUN", help=A_RUN)
     add_drawing_options(one, metrics.N_IMAGES, "images to measure")
     one.add_argument("--json", metavar="FILE", help="write all measures there too")
 
@@ -215,14 +181,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_making_options(one)
 
     one = command("export", commands.export_command, "write generators for the book's playground")
+    one.add_argument("runs", metavar="RUN", nargs="+", help=A_RUN)
     one.add_argument(
-        "runs", metavar="RUN", nargs="+", help="a recorded run's name or a run's folder"
-    )
-    one.add_argument(
-        "--out",
-        metavar="DIR",
-        required=True,
-        help="where RUN.json, RUN.bin and index.json go",
+        "--out", metavar="DIR", required=True, help="where RUN.json, RUN.bin and index.json go"
     )
 
     one = command("experiment", judging.experiment_command, "train and measure a study's cells")
@@ -266,34 +227,25 @@ def add_making_options(parser: argparse.ArgumentParser) -> None:
         "--device",
         metavar="NAME",
         default="auto",
-        help=f"{FIELD_HELP['device']} (default: %(default)s)",
+        help=f"one of {', '.join(DEVICES)} (default: %(default)s)",
     )
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """An option for every field of TrainingConfig; those not given leave no trace."""
-    kinds = {
-        int: (whole, "N"),
-        int | None: (whole, "N"),
-        float: (number, "X"),
-        float | None: (number, "X"),
-        str: (str, "NAME"),
-    }
+    """An option for every setting that has a help; those not given leave no trace."""
+    squared = " and ".join(name for name, kind in MODELS.items() if kind.loss == "mse")
+    by_default = {"loss": f"{squared} mse, others bce"}
     for field in fields(TrainingConfig):
-        if field.name == "model":
+        if "help" not in field.metadata:
             continue
-        default = DEFAULT_HELP.get(field.name, field.default)
-        option, text = f"--{field.name.replace('_', '-')}", FIELD_HELP[field.name]
-        if field.type is bool:
-            parser.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=text)
-            continue
-        kind, metavar = kinds[field.type]
+        default = by_default.get(field.name) or field.metadata["unset"] or field.default
+        kind = next(kind for kind in (int, float, str) if field.type in (kind, kind | None))
         parser.add_argument(
-            option,
-            type=kind,
-            metavar=metavar,
+            f"--{field.name.replace('_', '-')}",
+            type={int: whole, float: number, str: str}[kind],
+            metavar={int: "N", float: "X", str: "NAME"}[kind],
             default=argparse.SUPPRESS,
-            help=f"{text} (default: {default})",
+            help=f"{field.metadata['help']} (default: {default})",
         )
 
 

@@ -6,7 +6,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from ganlib.families import evaluating
-from ganlib.figures.plotting import D_ORANGE, G_BLUE, INK, _figure
+from ganlib.figures.plotting import D_ORANGE, G_BLUE, INK, new_figure
 from ganlib.models.convolutional import ConvolutionalDiscriminator, UpConv2d, dcgan_weights
 from ganlib.models.normalisation import ConditionalBatchNorm
 
@@ -64,7 +64,7 @@ def normalisation_by_class(generators: dict[str, nn.Module], z: Tensor, labels: 
     It is the channel in which the last step moves the digits most unlike each other. A dot is a
     digit's mean, a line its standard deviation each way.
     """
-    figure, axes = _figure(9, 2.5 * len(generators), len(generators), 3, sharex=True)
+    figure, axes = new_figure(9, 2.5 * len(generators), len(generators), 3, sharex=True)
     for row, (title, generator) in zip(axes, generators.items()):
         means, spreads = class_statistics(generator, z, labels)
         channel = int((means[2] - means[1]).std(dim=0).argmax())
@@ -147,7 +147,7 @@ def receptive_fields(
         part = nn.Sequential(*(one for one in layers[start:] if not isinstance(one, _NORMS)))
         mask = painted_by(part, (layers[start].in_channels, size, size))
         panels.append((mask, G_BLUE, f"G, maps of {size} × {size}"))
-    figure, axes = _figure(8, 5.6, 2, len(ends))
+    figure, axes = new_figure(8, 5.6, 2, len(ends))
     for place, (mask, colour, title) in zip(axes.flat, panels):
         left, top, width, height = _box(mask)
         place.imshow(image[0].numpy(), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
@@ -180,7 +180,7 @@ def checkerboards(seed: int = 0, n_maps: int = 16) -> Figure:
     rng = torch.Generator().manual_seed(seed)
     coarse = torch.randn(1, n_maps, 3, 3, generator=rng)
     smooth = nn.functional.interpolate(coarse, size=8, mode="bilinear", align_corners=True)
-    figure, axes = _figure(8, 5.4, 2, len(WAYS))
+    figure, axes = new_figure(8, 5.4, 2, len(WAYS))
     for (above, below), (title, way) in zip(axes.T, WAYS.items()):
         counting = way(1, 1, 16)
         counting.weight.fill_(1), counting.bias.zero_()
@@ -194,7 +194,7 @@ def checkerboards(seed: int = 0, n_maps: int = 16) -> Figure:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             finer = nn.Sequential(way(n_maps, n_maps, 16), nn.LeakyReLU(0.2), way(n_maps, 1, 32))
-            finer.apply(untrained)
+            finer.apply(dcgan_weights)
         below.imshow(finer(smooth)[0, 0].numpy(), cmap="gray", interpolation="nearest")
         for place in (above, below):
             place.set(xticks=[], yticks=[])
@@ -203,11 +203,3 @@ def checkerboards(seed: int = 0, n_maps: int = 16) -> Figure:
     axes[0, 0].set_ylabel("values that meet")
     axes[1, 0].set_ylabel("random weights")
     return figure
-
-
-def untrained(layer: nn.Module) -> None:
-    """DCGAN's start for any convolution, transposed ones too."""
-    if isinstance(layer, nn.ConvTranspose2d):
-        nn.init.normal_(layer.weight, 0.0, 0.02)
-        nn.init.zeros_(layer.bias)
-    dcgan_weights(layer)

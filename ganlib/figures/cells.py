@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 from torch import Tensor
 
-from ganlib.figures.plotting import GREEN, GREY, INK, _draw_grid, _figure
+from ganlib.figures.plotting import GREEN, GREY, INK, draw_grid, new_figure
 from ganlib.figures.tables import Table
 from ganlib.judge.classifier import load_classifier, read_digits
 from ganlib.runs.store import Run
@@ -44,7 +44,7 @@ Effects = Callable[[dict, Measure, int], Mapping[str, Estimate]]  # of results, 
 def floors(results: dict) -> Figure:
     """What real training images score against the test images, by how many are measured."""
     shown = (COVERAGE, RECALL, PRECISION, FRECHET)
-    figure, axes = _figure(9, 2.5, 1, len(shown))
+    figure, axes = new_figure(9, 2.5, 1, len(shown))
     counts = sorted(results["floor_by_count"], key=int)
     for place, measure in zip(axes, shown):
         values = [results["floor_by_count"][n][measure.key] for n in counts]
@@ -65,7 +65,7 @@ def gallery(study: Study, seed: int = 0, n_rows: int = 4, folder: Path | None = 
     rows = study.shown()
     across = max(map(len, rows.values()))
     size = 8.6, len(rows) * (1.22 if across > 2 else 2.05)
-    figure, axes = _figure(*size, len(rows), across, squeeze=False)
+    figure, axes = new_figure(*size, len(rows), across, squeeze=False)
     above = [""] * across
     for line, (words, cells) in zip(axes, rows.items()):
         for place in line[len(cells) :]:
@@ -84,7 +84,7 @@ def _draw_sheet(place: Axes, path: Path, n_rows: int) -> None:
     if path.is_file():
         sheet = np.array(Image.open(path))
         images = from_sheet(sheet, sheet.shape[0] // SHEET)
-        _draw_grid(place, images[: SHEET * n_rows], SHEET)
+        draw_grid(place, images[: SHEET * n_rows], SHEET)
     else:
         place.annotate("not run yet", (0.5, 0.5), xycoords="axes fraction", ha="center")
         place.set(xticks=[], yticks=[])
@@ -103,7 +103,7 @@ def courses(
     """
     columns = [(*one, by) for one in study.columns.items() for by in (False, *[True] * minutes)]
     size = 9, 2.5 * len(measures) + 0.5
-    figure, axes = _figure(*size, len(measures), len(columns), sharex="col", sharey="row",
+    figure, axes = new_figure(*size, len(measures), len(columns), sharex="col", sharey="row",
                            squeeze=False)  # fmt: skip
     for line, (row, measure), (column, (title, levels, by_minutes)) in product(
         study.drawn().values(), enumerate(measures), enumerate(columns)
@@ -150,7 +150,7 @@ def long_courses(results: dict, cell: str, n_rows: int = 5) -> Figure:
     """A cell's seeds over 200 epochs: measures by epoch, and each seed's last samples below."""
     runs, measures = select(results, cell=cell), (COVERAGE, CLASSES, FRECHET)
     epochs = results["protocol"]["epochs"]
-    figure, (top, bottom) = _figure(9, 4.6, 2, max(len(measures), len(runs)))
+    figure, (top, bottom) = new_figure(9, 4.6, 2, max(len(measures), len(runs)))
     for place, measure in zip(top, measures):
         for run, line in zip(runs, cycle(("-", "--", ":"))):
             course = [measure(run, epoch) for epoch in epochs]
@@ -247,7 +247,7 @@ def effects(results: dict, of: Effects, epoch: int | None = None) -> Figure:
     heights = [max(1, len(block[COVERAGE])) for block in blocks.values()]
     size = 9.5, 0.26 * sum(heights) + 1.6
     options = {"sharex": "col", "height_ratios": heights, "squeeze": False}
-    figure, axes = _figure(*size, len(blocks), len(_MAIN), **options)
+    figure, axes = new_figure(*size, len(blocks), len(_MAIN), **options)
     for (row, (title, block)), (column, measure) in product(
         enumerate(blocks.items()), enumerate(_MAIN)
     ):
@@ -321,10 +321,10 @@ def best_and_worst(images: Tensor, labels: Tensor, n: int = 5) -> Figure:
     counts = [int((labels == digit).sum()) for digit in range(10)]
     best = [ranks[:n] for ranks in order]
     worst = [ranks[:count][-n:].flip(0) for ranks, count in zip(order, counts)]
-    figure, axes = _figure(9, 5.2 * n / 10, 1, 2)
+    figure, axes = new_figure(9, 5.2 * n / 10, 1, 2)
     for place, chosen, title in zip(axes, (best, worst), ("clearest", "most doubtful")):
         grid = images[[int(ranks[row]) for row in range(n) for ranks in chosen]]
-        _draw_grid(place, grid, 10, title)
+        draw_grid(place, grid, 10, title)
     return figure
 
 

@@ -1,7 +1,7 @@
-"""Flow charts of the networks (Fig. 1-3), drawn from the modules themselves.
+"""Flow charts of the networks, drawn from the modules themselves.
 
-A chart is made by sending a batch through the network and noting what each layer receives and
-returns; change a network and its chart changes with it.
+They answer to Fig. 1 to 3. A chart is made by sending a batch through the network and noting what
+each layer receives and returns; change a network and its chart changes with it.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ganlib.families import evaluating, n_parameters
-from ganlib.figures.plotting import D_ORANGE, G_BLUE, INK, _figure
+from ganlib.figures.plotting import D_ORANGE, G_BLUE, INK, new_figure
 from ganlib.models.convolutional import UpConv2d
 from ganlib.models.normalisation import ConditionalBatchNorm
 
@@ -51,9 +51,10 @@ def trace(network: nn.Module, *inputs: Tensor) -> list[Block]:
         elif isinstance(layer, nn.Linear):
             text = f"Linear\n{layer.in_features} → {layer.out_features}"
             blocks.append(Block([text, *_reined(layer)], shape))
-        elif isinstance(layer, nn.Conv2d):
+        elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             stride = f"\nstride {layer.stride[0]}" if layer.stride[0] > 1 else ""
-            text = f"Conv {_by(layer.kernel_size)}{stride}"
+            kind = "Conv" if isinstance(layer, nn.Conv2d) else "Transposed"
+            text = f"{kind} {_by(layer.kernel_size)}{stride}"
             text += f"\n{layer.in_channels} → {layer.out_channels}"
             first = [f"Upsample\nto {_by(shape[1:])}"] if isinstance(layer, UpConv2d) else []
             blocks.append(Block([*first, text, *_reined(layer)], shape))
@@ -111,8 +112,17 @@ def _box(axes: Axes, x: float, y: float, text: str, colour: str, width: float, h
     axes.text(x, y, text, ha="center", va="center", fontsize=8, linespacing=1.35)
 
 
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], text: str = ""):
-    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.1})
+def _arrow(
+    axes: Axes,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    text: str = "",
+    colour: str = INK,
+    **look,
+):
+    """``look``: what else matplotlib's arrowprops are told."""
+    style = {"arrowstyle": "-|>", "color": colour, "lw": 1.1} | look
+    axes.annotate("", end, start, arrowprops=style)
     if text:
         middle = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
         axes.text(middle[0], middle[1] + 0.1, text, ha="center", fontsize=7.5)
@@ -160,8 +170,7 @@ def _draw_classes(axes: Axes, x: float, ends: list[tuple[float, float]]) -> None
     axes.text(x, -2.3, "label y", ha="center", va="center", fontsize=9, weight="bold")
     axes.plot([x + 0.5, ends[-1][0]], [-2.3, -2.3], color=_LABEL_GREY, lw=1.1)
     for end in ends:
-        style = {"arrowstyle": "-|>", "color": _LABEL_GREY, "lw": 1.1, "shrinkA": 0}
-        axes.annotate("", end, (end[0], -2.3), arrowprops=style)
+        _arrow(axes, (end[0], -2.3), end, colour=_LABEL_GREY, shrinkA=0)
 
 
 def _draw_embedding(
@@ -170,9 +179,8 @@ def _draw_embedding(
     """The label's way in through an embedding, whose arrow ends at ``joint``."""
     axes.text(x, -2.3, "label y", ha="center", va="center", fontsize=9, weight="bold")
     _box(axes, x, -1.4, "\n".join(block.lines), _LABEL_GREY, 1.2, 0.75)
-    style = {"arrowstyle": "-|>", "color": _LABEL_GREY, "lw": 1.1}
-    axes.annotate("", (x, -1.78), (x, -2.12), arrowprops=style)
-    axes.annotate("", joint, (x + 0.3, -1.02), arrowprops=style)
+    _arrow(axes, (x, -2.12), (x, -1.78), colour=_LABEL_GREY)
+    _arrow(axes, (x + 0.3, -1.02), joint, colour=_LABEL_GREY)
     axes.text(x - 0.05, -0.72, how, ha="right", fontsize=8, color=_LABEL_GREY)
 
 
@@ -186,7 +194,7 @@ def flow_chart(generator: nn.Module, discriminator: nn.Module, latent_dim: int =
     with torch.no_grad(), evaluating(generator):
         images = generator(z, *labels)
     d_blocks = trace(discriminator, images, *labels)
-    figure, (top, bottom) = _figure(9.5, 7.6 if conditional else 6.2, 2, 1)
+    figure, (top, bottom) = new_figure(9.5, 7.6 if conditional else 6.2, 2, 1)
     _draw_network(top, generator, g_blocks, (f"noise z\n{latent_dim}", "image"))
     size = " × ".join(str(n) for n in images.shape[1:])
     _draw_network(bottom, discriminator, d_blocks, (f"image\n{size}", "score"))
@@ -195,7 +203,7 @@ def flow_chart(generator: nn.Module, discriminator: nn.Module, latent_dim: int =
 
 def game_chart(conditional: bool = False) -> Figure:
     """Fig. 2 and its unconditional twin: who sees what, and where the score goes."""
-    figure, axes = _figure(8, 3.0 if conditional else 2.7)
+    figure, axes = new_figure(8, 3.0 if conditional else 2.7)
     _box(axes, 2, 1, "generator G", G_BLUE, 1.5, 0.8)
     _box(axes, 5.6, 0, "discriminator D", D_ORANGE, 1.7, 0.8)
     axes.text(0, 1, "noise z", ha="center", va="center", weight="bold")
@@ -207,15 +215,13 @@ def game_chart(conditional: bool = False) -> Figure:
     _arrow(axes, (6.45, 0), (7.3, 0))
     made = "G(z, y)" if conditional else "G(z)"
     axes.text(4.0, 0.85, made, ha="left", va="center", fontsize=9, color=G_BLUE)
-    back = {"arrowstyle": "-|>", "color": D_ORANGE, "lw": 1.1, "ls": "--"}
-    axes.annotate("", (2.2, 0.58), (4.72, 0), arrowprops=back)
+    _arrow(axes, (4.72, 0), (2.2, 0.58), colour=D_ORANGE, ls="--")
     axes.text(2.75, 0.1, "gradient", ha="center", va="center", fontsize=9, color=D_ORANGE)
     if conditional:
         axes.text(2, 2.15, "label y", ha="center", color=_LABEL_GREY, weight="bold")
         axes.text(5.6, 2.15, "the same label y", ha="center", color=_LABEL_GREY, weight="bold")
         for x, y in ((2, 1.4), (5.6, 0.4)):
-            style = {"arrowstyle": "-|>", "color": _LABEL_GREY, "lw": 1.1}
-            axes.annotate("", (x, y), (x, 2.05), arrowprops=style)
+            _arrow(axes, (x, 2.05), (x, y), colour=_LABEL_GREY)
     axes.set(xlim=(-0.7, 9.1), ylim=(-1.4, 2.5 if conditional else 1.6))
     axes.axis("off")
     return figure

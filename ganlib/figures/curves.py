@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from ganlib.figures.plotting import D_ORANGE, G_BLUE, GREEN, GREY, INK, _draw_grid, _figure
+from ganlib.figures.plotting import D_ORANGE, G_BLUE, GREEN, GREY, INK, draw_grid, new_figure
 from ganlib.figures.tables import Table
 from ganlib.losses import BCE, MSE, bce_generator, mse_generator, saturating_generator
 from ganlib.runs.history import LOGGING_RULES, LossHistory
@@ -46,7 +46,7 @@ def _draw_losses(axes: Axes, history: LossHistory) -> None:
 
 def recorded_losses(runs: Sequence[Run]) -> Figure:
     """Fig. 8 and Fig. 9 for each of four runs, two in a row; dotted: the paper's extremes."""
-    figure, axes = _figure(9.5, 5.6, 2, 2)
+    figure, axes = new_figure(9.5, 5.6, 2, 2)
     for place, run in zip(axes.flat, runs):
         _draw_losses(place, run.losses())
         name, ends = _paper_range(run)
@@ -115,7 +115,7 @@ def range_effects_table(results: dict) -> Table:
 
 def discriminators_on_a_line(real: Tensor, fake: Tensor, trained: dict[str, Tensor]) -> Figure:
     """Two densities, and D between them: the closed form and trained ones, as probabilities."""
-    figure, (left, right) = _figure(9, 3.0, 1, 2)
+    figure, (left, right) = new_figure(9, 3.0, 1, 2)
     x = densities.GRID
     for density, name, colour in ((real, "real, p(x)", INK), (fake, "generated, q(x)", G_BLUE)):
         left.fill_between(x, density, color=colour, alpha=0.25, lw=0)
@@ -136,7 +136,7 @@ def discriminators_on_a_line(real: Tensor, fake: Tensor, trained: dict[str, Tens
 
 def two_failures(real: Tensor, failures: dict[str, Tensor]) -> Figure:
     """Generators that fail in different ways, each with the lowest L_D that D could reach."""
-    figure, axes = _figure(9, 2.6, 1, len(failures), sharey=True)
+    figure, axes = new_figure(9, 2.6, 1, len(failures), sharey=True)
     x = densities.GRID
     for place, (name, fake) in zip(axes, failures.items()):
         place.plot(x, real, color=INK, lw=1, label="real")
@@ -151,7 +151,7 @@ def two_failures(real: Tensor, failures: dict[str, Tensor]) -> Figure:
 
 def losses_and_pulls() -> Figure:
     """A generator at N(d, 1), data at N(0, 1), D at its best: D's loss, and the pull on G, by d."""
-    figure, (left, right) = _figure(9, 3.1, 1, 2)
+    figure, (left, right) = new_figure(9, 3.1, 1, 2)
     distances = np.linspace(0.01, 6, 40)
     real = densities.mixture([0.0], 1.0)
     for loss, name, line in ((BCE, "BCE, Eq. 6", "-"), (MSE, "MSE, Eq. 9", "--")):
@@ -178,7 +178,7 @@ def losses_and_pulls() -> Figure:
 
 def losses_beside_measures(runs: Sequence[Run], floor: dict) -> Figure:
     """For each run, by epoch: both losses, and below them what the images are worth."""
-    figure, axes = _figure(9.5, 5.8, 3, len(runs), sharex=True, sharey="row")
+    figure, axes = new_figure(9.5, 5.8, 3, len(runs), sharex=True, sharey="row")
     for run, (top, middle, bottom) in zip(runs, axes.T):
         history, measured = run.losses(), run.metrics()
         epochs = np.arange(1, len(history.epochs) + 1)
@@ -215,7 +215,7 @@ def frames(run: Run, epochs: Sequence[int], n_rows: int = 6) -> Iterator[np.ndar
 
     All frames of all runs are of one size.
     """
-    figure, (left, right) = _figure(7.6, 2.5, 1, 2, width_ratios=(1.35, 1))
+    figure, (left, right) = new_figure(7.6, 2.5, 1, 2, width_ratios=(1.35, 1))
     canvas = FigureCanvasAgg(figure)
     _draw_losses(right, run.losses())
     right.set(xlim=(0, run.epochs_done), ylim=(0, None), xlabel="epoch", ylabel="loss")
@@ -224,7 +224,7 @@ def frames(run: Run, epochs: Sequence[int], n_rows: int = 6) -> Iterator[np.ndar
     measured = run.metrics()
     for epoch in epochs:
         left.clear()
-        _draw_grid(left, run.samples(epoch)[: 10 * n_rows], 10)
+        draw_grid(left, run.samples(epoch)[: 10 * n_rows], 10)
         left.set_title(f"{run.name}, epoch {epoch}", fontsize=10)
         left.set_xlabel(_measures_in_words(measured.get(epoch)), fontsize=8.5)
         cursor.set_xdata([epoch, epoch])

@@ -1,4 +1,6 @@
-"""Figures. Each function returns a matplotlib Figure and shows or saves nothing itself.
+"""Figures of images and of losses, and the style of all others.
+
+Each function returns a matplotlib Figure and shows or saves nothing itself.
 
 One convention throughout: the discriminator is orange, the generator blue, as in the paper. The
 two stay apart for colour-blind readers, and lines differ in style as well.
@@ -13,10 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ganlib.data import DigitImages, unscale
+from ganlib.data import DigitImages
 from ganlib.losses import bce_generator, probability, saturating_generator
 from ganlib.runs.history import LossHistory
 from ganlib.runs.store import Run
+from ganlib.sampling import sheet_columns, to_sheet
 from ganlib.training import Epoch
 
 D_ORANGE = "#d95f02"
@@ -41,7 +44,7 @@ _STYLE = {
 }
 
 
-def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **options):
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options):
     """A styled figure and its axes, taken out of pyplot's hands so that it is shown only once."""
     with plt.rc_context(_STYLE):
         figure, axes = plt.subplots(
@@ -55,19 +58,11 @@ def _figure(width: float, height: float, rows: int = 1, columns: int = 1, **opti
 
 
 def mosaic(images: Tensor, columns: int) -> np.ndarray:
-    """Images (N, 1, H, W) in [-1, 1] to one grey picture, uint8, with white gaps between them."""
-    n, _, height, width = images.shape
-    rows = -(-n // columns)
-    picture = np.full(
-        (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP), 255, np.uint8
-    )
-    for place, image in enumerate(unscale(images.cpu())[:, 0].numpy()):
-        top, left = (place // columns) * (height + _GAP), (place % columns) * (width + _GAP)
-        picture[top : top + height, left : left + width] = image
-    return picture
+    """Images (N, C, H, W) in [-1, 1] on one picture, uint8, with white gaps between them."""
+    return to_sheet(images, columns, _GAP, paper=255)
 
 
-def _draw_grid(
+def draw_grid(
     axes: Axes,
     images: Tensor,
     columns: int,
@@ -75,6 +70,7 @@ def _draw_grid(
     column_titles: Sequence[str] = (),
     row_titles: Sequence[str] = (),
 ) -> None:
+    """`image_grid` on axes that are there."""
     axes.imshow(mosaic(images, columns), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     height, width = images.shape[2] + _GAP, images.shape[3] + _GAP
     axes.set_xticks([i * width + width / 2 for i in range(len(column_titles))], column_titles)
@@ -97,32 +93,33 @@ def image_grid(
     """Images (N, 1, H, W) in [-1, 1] in rows of ``columns``; ``width`` in inches."""
     rows = -(-len(images) // columns)
     headroom = 0.35 * bool(title) + 0.3 * bool(column_titles)
-    figure, axes = _figure(width, width * rows / columns + headroom)
-    _draw_grid(axes, images, columns, title, column_titles, row_titles)
+    figure, axes = new_figure(width, width * rows / columns + headroom)
+    draw_grid(axes, images, columns, title, column_titles, row_titles)
     return figure
 
 
 def epoch_strip(run: Run, epochs: Sequence[int] = PAPER_EPOCHS, n_rows: int = 10) -> Figure:
     """Fig. 4 and Fig. 6: the first rows of a run's sample sheet at several epochs, same z."""
-    figure, axes = _figure(
+    figure, axes = new_figure(
         9, 3.35 * -(-len(epochs) // 3) * n_rows / 10 + 0.4, -(-len(epochs) // 3), 3
     )
-    digits = [str(d) for d in range(10)] if run.conditional else ()
+    columns = sheet_columns(run.config)
+    digits = [str(d) for d in range(columns)] if run.conditional else ()
     for place in axes.flat:
         place.axis("off")
     for place, epoch in zip(axes.flat, epochs):
         place.axis("on")
-        images = run.samples(epoch)[: n_rows * 10]
-        _draw_grid(place, images, 10, f"epoch {epoch}", digits)
+        images = run.samples(epoch)[: n_rows * columns]
+        draw_grid(place, images, columns, f"epoch {epoch}", digits)
     return figure
 
 
 def real_beside_generated(real: Tensor, generated: Tensor, titles: tuple[str, str]) -> Figure:
     """Fig. 5 and Fig. 7: two grids of images (N, 1, H, W) in [-1, 1], ten in a row."""
     rows = -(-max(len(real), len(generated)) // 10)
-    figure, axes = _figure(9, 4.4 * rows / 10 + 0.45, 1, 2)
+    figure, axes = new_figure(9, 4.4 * rows / 10 + 0.45, 1, 2)
     for place, images, title in zip(axes, (real, generated), titles):
-        _draw_grid(place, images, 10, title)
+        draw_grid(place, images, 10, title)
     return figure
 
 
@@ -131,9 +128,9 @@ def mean_images(dataset: DigitImages) -> Figure:
 
     The number is the root mean square of the standard deviations.
     """
-    figure, axes = _figure(9, 2.7, 2, 10)
+    figure, axes = new_figure(9, 2.7, 2, len(dataset.class_names))
     for label, (top, bottom) in enumerate(axes.T):
-        mine = dataset.images[dataset.labels == label][:, 0]
+        mine = dataset.images[dataset.labels == label].mean(dim=1)  # of the channels
         for place, picture, limits in ((top, mine.mean(0), (-1, 1)), (bottom, mine.std(0), (0, 1))):
             place.imshow(picture.cpu(), cmap="gray", vmin=limits[0], vmax=limits[1])
             place.set(xticks=[], yticks=[])
@@ -148,7 +145,7 @@ def mean_images(dataset: DigitImages) -> Figure:
 
 def class_counts(datasets: Sequence[DigitImages]) -> Figure:
     """How often each class occurs in each data set given, as a share of its images."""
-    figure, axes = _figure(7, 2.8)
+    figure, axes = new_figure(7, 2.8)
     names = datasets[0].class_names
     bar, top = 0.8 / len(datasets), 15
     for place, (dataset, shade) in enumerate(zip(datasets, ("#4d4d4d", "#b0b0b0", "#7fa6a0"))):
@@ -158,11 +155,40 @@ def class_counts(datasets: Sequence[DigitImages]) -> Figure:
         at = np.arange(len(names)) + (place - (len(datasets) - 1) / 2) * bar
         label = f"{dataset.split}, {len(dataset):,} images"
         axes.bar(at, share, bar, label=label, color=shade)
-    axes.axhline(10, color=INK, lw=1, ls=":", label="equal shares")
+    axes.axhline(100 / len(names), color=INK, lw=1, ls=":", label="equal shares")
     axes.set(xlabel="class", ylabel="share of images (%)", title=datasets[0].title, ylim=(0, top))
     axes.set_xticks(range(len(names)), names)
     axes.grid(axis="x", visible=False)
     axes.legend(frameon=False, ncols=3, loc="upper center")
+    return figure
+
+
+def digits_over_epochs(runs: Sequence[Run]) -> Figure:
+    """Which digits a judge has read in each run's images, as shares, at the epochs measured.
+
+    One panel a run, ten bands on top of each other, 0 at the bottom; a band has its digit where it
+    is widest, if it is wide enough for one anywhere.
+    """
+    figure, axes = new_figure(7.5, 3.2, 1, len(runs), sharey=True, squeeze=False)
+    colours = plt.get_cmap("viridis")(np.linspace(0.1, 1, 10))
+    for place, run in zip(axes.flat, runs):
+        measured = run.metrics()
+        epochs = np.array(list(measured))
+        counts = np.array([found["class_counts"] for found in measured.values()])
+        shares = 100 * counts.T / counts.sum(axis=1)
+        place.stackplot(epochs, shares, colors=colours, edgecolor="white", lw=0.6)
+        room = (epochs >= 10) & (epochs < epochs[-1])  # not at the panel's edges
+        tops = shares.cumsum(axis=0)
+        for digit, (share, top) in enumerate(zip(shares[:, room], tops[:, room])):
+            at = share.argmax()
+            if share[at] > 4:
+                ink = "white" if digit < 5 else INK
+                middle = epochs[room][at], top[at] - share[at] / 2
+                place.annotate(str(digit), middle, color=ink, fontsize=9, ha="center", va="center")
+        place.set(title=run.name, xlabel="epoch", xlim=(1, epochs[-1]), ylim=(0, 100))
+        place.set_xticks([1, *(epoch for epoch in epochs if epoch % 50 == 0)])
+        place.grid(False)
+    axes[0, 0].set_ylabel("share of images (%)")
     return figure
 
 
@@ -174,7 +200,7 @@ def loss_curves(history: LossHistory, title: str = "") -> Figure:
 
     The line is the epoch's mean, the dark band holds 90 % of its iterations, the light band all.
     """
-    figure, axes = _figure(8, 3.2)
+    figure, axes = new_figure(8, 3.2)
     epochs = np.arange(1, len(history.epochs) + 1)
     for column, name, colour, line in (
         ("d_loss", "discriminator", D_ORANGE, "-"),
@@ -191,7 +217,7 @@ def loss_curves(history: LossHistory, title: str = "") -> Figure:
 
 def score_curves(history: LossHistory, title: str = "") -> Figure:
     """What D believes, by epoch: how probably real it finds real images and generated ones."""
-    figure, axes = _figure(8, 2.6)
+    figure, axes = new_figure(8, 2.6)
     epochs = np.arange(1, len(history.epochs) + 1)
     axes.plot(epochs, history.epoch("d_real"), "-", color=D_ORANGE, label="D(x), real images")
     axes.plot(
@@ -213,7 +239,7 @@ def generator_gradients() -> Figure:
     """
     scores = torch.linspace(-6, 6, 241, requires_grad=True)
     verdict = probability(scores).detach()
-    figure, (left, right) = _figure(9, 3.1, 1, 2)
+    figure, (left, right) = new_figure(9, 3.1, 1, 2)
     for loss, name, colour, line in (
         (saturating_generator, "Eq. 1, saturating: log(1 − D)", "#7a7a7a", "--"),
         (bce_generator, "Eq. 3, non-saturating: −log D", G_BLUE, "-"),
@@ -237,8 +263,8 @@ def generator_gradients() -> Figure:
 
 def live_training(images: Tensor, history: Sequence[Epoch], title: str = "") -> Figure:
     """A training so far: the newest images (N, 1, H, W) beside every iteration's losses."""
-    figure, (left, right) = _figure(9, 3.3, 1, 2, width_ratios=(1, 1.5))
-    _draw_grid(left, images, 10, title)
+    figure, (left, right) = new_figure(9, 3.3, 1, 2, width_ratios=(1, 1.5))
+    draw_grid(left, images, 10, title)
     losses = torch.cat([epoch.losses for epoch in history])
     iterations = np.arange(1, len(losses) + 1)
     right.plot(iterations, losses[:, 1], color=D_ORANGE, lw=0.8, label="discriminator")

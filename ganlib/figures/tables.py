@@ -1,7 +1,7 @@
 """Tables for a page and for a terminal: the same rows, as HTML and as aligned text."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 
@@ -39,6 +39,19 @@ class Table:
     def __repr__(self) -> str:
         text = aligned([self.header, *self.rows])
         return f"{self.caption}\n{text}" if self.caption else text
+
+    def only(self, *columns: str, rows: Sequence[str] = ()) -> "Table":
+        """Some columns of it, and some ``rows``, by their first cell (all, if none are named).
+
+        Raises ValueError if a column or a row is not there.
+        """
+        places = [list(self.header).index(name) for name in columns]
+        named = {row[0]: row for row in self.rows}
+        if missing := [name for name in rows if name not in named]:
+            raise ValueError(f"no row is called {', '.join(missing)}")
+        chosen = [named[name] for name in rows] or self.rows
+        kept = [[row[place] for place in places] for row in chosen]
+        return replace(self, header=columns, rows=kept)
 
     def _repr_html_(self) -> str:
         def cells(row: Sequence[str], tag: str) -> str:

@@ -1,27 +1,47 @@
 """Tables of the ledger: the paper's claims, their verdicts, and what decides them."""
 
+import re
 from collections.abc import Sequence
 
 from ganlib.figures.tables import Table
-from ganlib.studies.analysis import RULE
+from ganlib.studies.analysis import RULE, VERDICTS
 from ganlib.studies.claims import NOT_JUDGED, Claim
 from ganlib.studies.ledger import NOT_HERE, Entry
 from ganlib.studies.measures import COVERAGE, FRECHET, PRECISION, RANGE, RECALL, SPECKS
 
 
 def ledger_table(entries: Sequence[Entry]) -> Table:
-    """The paper's claims and their verdicts at either length, see ganlib.studies.ledger."""
+    """The paper's claims, their verdicts at either length, and our evidence in short."""
     rows = []
     for entry in entries:
         verdicts = [verdict.upper() for verdict in entry.verdicts.values()]
-        ours = [f"At {epoch}: {words}" for epoch, words in entry.ours.items()]
-        claim = f"{entry.claim.id}: {entry.claim.says}"
         verdicts += [NOT_HERE] * (2 - len(verdicts))
-        rows.append((claim, *verdicts, _quoted(entry.claim), " ".join(ours)))
-    header = ("claim", "at 25 epochs", "at 200", "the paper's words (section)", "ours")
+        rows.append((f"{entry.claim.id}: {entry.claim.says}", *verdicts, _in_short(entry)))
     caption = "section 4.2's at 10 epochs; runs missing: fewer than three of a cell so far; "
     caption += f"{NOT_HERE}: there is no such study, or the claim is about one epoch, or about none"
-    return Table(header, rows, caption, wide=True)
+    return Table(("claim", "at 25 epochs", "at 200", "our evidence, in short"), rows, caption, True)
+
+
+def _in_short(entry: Entry) -> str:
+    """The evidence at the shortest length without its numbers; of several ways, their verdicts."""
+    words = next(iter(entry.ours.values()))
+    if entry.claim.ways:
+        verdicts = "|".join(VERDICTS)
+        ways = re.findall(rf"(?:^|\. )([A-Z][\w ]+), ({verdicts}):", words)
+        if len({verdict for _, verdict in ways}) == 1:
+            return f"{ways[0][1]}, by {len(ways)} rules alike".capitalize() + "."
+        return "; ".join(f"{way.lower()}, {verdict}" for way, verdict in ways).capitalize() + "."
+    words = re.sub(r"; [^;]*? label alone at [^;.]*", "", words)  # what has no vote
+    return re.sub(r" \((?:[^()]|\([^()]*\))*\)", "", words)  # one bracket in another, at most
+
+
+def evidence_table(entries: Sequence[Entry]) -> Table:
+    """What each verdict rests on: the paper's words, and every effect with its interval."""
+    rows = []
+    for entry in entries:
+        ours = (f"At {epoch}: {words}" for epoch, words in entry.ours.items())
+        rows.append((entry.claim.id, _quoted(entry.claim), " ".join(ours)))
+    return Table(("claim", "the paper's words (section)", "our evidence"), rows, wide=True)
 
 
 def _quoted(claim: Claim) -> str:

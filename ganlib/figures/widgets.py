@@ -1,4 +1,4 @@
-"""What a notebook shows and a reader moves: sliders, a live view of a training, source code.
+"""What a notebook shows and a reader moves: sliders, a training watched, source, answers checked.
 
 A slider's pictures are made beforehand and travel with the notebook, slider and picture are joined
 in the browser (jslink). So the same slider works in Jupyter and on the rendered page, where no
@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Sequence
 
 import ipywidgets
+import torch
 from IPython.display import Markdown, display
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -18,7 +19,7 @@ from ganlib.data import DigitImages
 from ganlib.figures.curves import frames, palette_png
 from ganlib.figures.plotting import live_training, mosaic
 from ganlib.runs.store import Run
-from ganlib.sampling import generate, png, sheet_inputs
+from ganlib.sampling import SHEET, generate, png, sheet_inputs
 from ganlib.steps import Batch
 from ganlib.training import Epoch, Players, train
 
@@ -29,6 +30,31 @@ def show_source(*objects) -> Markdown:
     """The library's own source of some functions or classes, as it stands now, highlighted."""
     code = "\n\n".join(inspect.getsource(thing).rstrip() for thing in objects)
     return Markdown(f"```python\n{code}\n```")
+
+
+def check(found: Tensor | Sequence[Tensor] | None, expected: Tensor | Sequence[Tensor]) -> None:
+    """Say in one line whether a reader's answer is the ``expected`` one, or in what it is not.
+
+    Tensors, or as many of them, agree if they have equal shapes and differ by rounding at most.
+    """
+    print(_difference(found, expected) or "Right.")
+
+
+def _difference(found: object, expected: Tensor | Sequence[Tensor]) -> str:
+    """What is wrong with ``found``, or ""."""
+    if found is None:
+        return "Not yet: the function gives nothing back so far."
+    if not isinstance(expected, Tensor):
+        if len(found) != len(expected):
+            return f"Not yet: {len(found)} tensors, where {len(expected)} are expected."
+        return next(filter(None, map(_difference, found, expected)), "")
+    found, expected = torch.as_tensor(found).detach(), expected.detach()
+    if found.shape != expected.shape:
+        shapes = tuple(found.shape), tuple(expected.shape)
+        return "Not yet: the shape is {}, where {} is expected.".format(*shapes)
+    if not torch.allclose(found.double(), expected.double(), rtol=1e-4, atol=1e-5):
+        return f"Not yet: off by up to {(found.double() - expected.double()).abs().max():.2g}."
+    return ""
 
 
 # --- Sliders -------------------------------------------------------------------------------------
@@ -45,7 +71,8 @@ def _pictures(pages: Sequence[Tensor], columns: int) -> list[ipywidgets.Image]:
     return pictures
 
 
-def _slider(options: Sequence[str], description: str, start: int) -> ipywidgets.SelectionSlider:
+def new_slider(options: Sequence[str], description: str, start: int) -> ipywidgets.SelectionSlider:
+    """A slider over ``options``, by their names, that starts at place ``start``."""
     slider = ipywidgets.SelectionSlider(
         options=list(options), index=start, description=description, continuous_update=True
     )
@@ -53,8 +80,8 @@ def _slider(options: Sequence[str], description: str, start: int) -> ipywidgets.
     return slider
 
 
-def _stack(frames: Sequence[ipywidgets.Widget], slider: ipywidgets.Widget) -> ipywidgets.Widget:
-    """All frames on top of each other; the slider's position says which is seen."""
+def stacked(frames: Sequence[ipywidgets.Widget], slider: ipywidgets.Widget) -> ipywidgets.Widget:
+    """All ``frames`` on top of each other; the slider's position says which is seen."""
     if not hasattr(ipywidgets, "Stack"):
         seen = ipywidgets.VBox([frames[slider.index]])
         slider.observe(lambda move: setattr(seen, "children", [frames[move["new"]]]), "index")
@@ -68,32 +95,46 @@ def flip_book(
     pages: Sequence[Tensor], options: Sequence[str], description: str, columns: int = 10, start=-1
 ) -> ipywidgets.Widget:
     """A slider over ``pages``, each a batch of images (N, 1, H, W); ``options`` names them."""
-    slider = _slider(options, description, start % len(pages))
-    return ipywidgets.VBox([slider, _stack(_pictures(pages, columns), slider)])
+    slider = new_slider(options, description, start % len(pages))
+    return ipywidgets.VBox([slider, stacked(_pictures(pages, columns), slider)])
 
 
-def epoch_slider(run: Run) -> ipywidgets.Widget:
-    """The run's sample sheet at each epoch that it kept, the same z throughout."""
+def epoch_slider(run: Run, start: int = -1) -> ipywidgets.Widget:
+    """The run's sample sheet at each epoch that it kept, the same z; ``start``: the first shown."""
     epochs = run.sample_epochs()
-    return flip_book([run.samples(e) for e in epochs], [str(e) for e in epochs], "epoch")
+    return flip_book([run.samples(e) for e in epochs], [*map(str, epochs)], "epoch", start=start)
 
 
 def digit_slider(dataset: DigitImages, n: int = 50) -> ipywidgets.Widget:
     """The first ``n`` images of each class of a data set."""
-    pages = [dataset.images[dataset.labels == label][:n] for label in range(10)]
+    classes = range(len(dataset.class_names))
+    pages = [dataset.images[dataset.labels == label][:n] for label in classes]
     return flip_book(pages, dataset.class_names, "digit", start=0)
 
 
-def digit_and_epoch_sliders(run: Run, digit: int = 3) -> ipywidgets.Widget:
-    """A conditional run: pick a digit and an epoch, see the same ten z as that digit then."""
-    epochs = run.sample_epochs()
-    digits = _slider([str(d) for d in range(10)], "digit", digit)
-    when = _slider([str(e) for e in epochs], "epoch", len(epochs) - 1)
+def _by_digit_and_epoch(
+    run: Run, epochs: Sequence[int], digits: ipywidgets.Widget, when: ipywidgets.Widget
+) -> ipywidgets.Widget:
+    """A conditional run's pictures of one digit at one of ``epochs``, as the two sliders say."""
     inner = []
     for epoch in epochs:
-        by_digit = run.samples(epoch).unflatten(0, (10, 10)).transpose(0, 1)
-        inner.append(_stack(_pictures(by_digit, 10), digits))
-    return ipywidgets.VBox([digits, when, _stack(inner, when)])
+        by_digit = run.samples(epoch).unflatten(0, (SHEET, -1)).transpose(0, 1)
+        inner.append(stacked(_pictures(by_digit, SHEET), digits))
+    return stacked(inner, when)
+
+
+def _digit_slider(run: Run, digit: int) -> ipywidgets.Widget:
+    return new_slider([str(d) for d in range(run.config.n_classes)], "digit", digit)
+
+
+def digit_and_epoch_sliders(run: Run, digit: int = 3, start: int = -1) -> ipywidgets.Widget:
+    """A conditional run: pick a digit and an epoch, see the same ten z as that digit then.
+
+    It opens at ``digit`` and at the epoch that is number ``start`` of those kept.
+    """
+    epochs, digits = run.sample_epochs(), _digit_slider(run, digit)
+    when = new_slider([str(e) for e in epochs], "epoch", start % len(epochs))
+    return ipywidgets.VBox([digits, when, _by_digit_and_epoch(run, epochs, digits, when)])
 
 
 def digit_epoch_and_model_sliders(
@@ -104,18 +145,15 @@ def digit_epoch_and_model_sliders(
     Each draws the same ten z. All of ``runs`` must have the same seed, and have kept samples of all
     ``epochs``; after these comes the last epoch of each, whichever that is.
     """
-    digits = _slider([str(d) for d in range(10)], "digit", digit)
-    when = _slider([*map(str, epochs), "last"], "epoch", len(epochs))
-    which = _slider(["all", *(run.name for run in runs)], "model", 0)
+    digits = _digit_slider(runs[0], digit)
+    when = new_slider([*map(str, epochs), "last"], "epoch", len(epochs))
+    which = new_slider(["all", *(run.name for run in runs)], "model", 0)
     rows = []
     for run in runs:
-        inner = []
-        for epoch in (*epochs, run.epochs_done):
-            by_digit = run.samples(epoch).unflatten(0, (10, 10)).transpose(0, 1)
-            inner.append(_stack(_pictures(by_digit, 10), digits))
         name = ipywidgets.HTML(f"{run.name}, trained for {run.epochs_done} epochs in all")
-        rows.append(ipywidgets.VBox([name, _stack(inner, when)]))
-    return ipywidgets.VBox([digits, when, which, _stack([ipywidgets.VBox(rows), *rows], which)])
+        shown = _by_digit_and_epoch(run, (*epochs, run.epochs_done), digits, when)
+        rows.append(ipywidgets.VBox([name, shown]))
+    return ipywidgets.VBox([digits, when, which, stacked([ipywidgets.VBox(rows), *rows], which)])
 
 
 def run_and_epoch_sliders(
@@ -125,8 +163,8 @@ def run_and_epoch_sliders(
 
     All of ``runs`` must have kept samples of all ``epochs``.
     """
-    which = _slider([run.name for run in runs], "run", 0)
-    when = _slider([str(epoch) for epoch in epochs], "epoch", len(epochs) - 1)
+    which = new_slider([run.name for run in runs], "run", 0)
+    when = new_slider([str(epoch) for epoch in epochs], "epoch", len(epochs) - 1)
     inner = []
     for run in runs:
         pictures = []
@@ -135,8 +173,8 @@ def run_and_epoch_sliders(
             picture.layout.max_width = "100%"
             picture.add_class("smooth")  # text, unlike digits, is not to be shown as pixels
             pictures.append(picture)
-        inner.append(_stack(pictures, when))
-    return ipywidgets.VBox([which, when, _stack(inner, which)])
+        inner.append(stacked(pictures, when))
+    return ipywidgets.VBox([which, when, stacked(inner, which)])
 
 
 # --- Training, watched ---------------------------------------------------------------------------

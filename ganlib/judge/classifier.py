@@ -5,21 +5,22 @@ digit an image shows, and the 128 numbers behind them, its *features*, say how t
 a reader of digits, which pixels tell badly.
 """
 
-import hashlib
 import math
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from ganlib.augmentation import jitter
+from ganlib import RunError
 from ganlib.configuration import choose_device
 from ganlib.data import DigitImages, batches, resize
-from ganlib.products import fast_float32_products
-from ganlib.runs.store import RECORDED, RunError, write_whole
+from ganlib.models.augmentation import jitter
+from ganlib.precision import fast_float32_products
+from ganlib.runs import files
+from ganlib.runs.checkpoint import on_cpu
+from ganlib.runs.store import RECORDED
 
 TRAINED_ON = "mnist"  # other digits, scikit-learn's for one, fill their frame: it misreads them
 SHIPPED = RECORDED / "classifier.safetensors"
@@ -106,8 +107,7 @@ def train_classifier(
 
 def save_classifier(classifier: Classifier, path: Path | None = None) -> None:
     """Write the classifier to ``path`` (default: where it ships), whole or not at all."""
-    weights = {key: value.cpu().contiguous() for key, value in classifier.state_dict().items()}
-    write_whole(path or SHIPPED, to_bytes(weights))
+    files.write_whole(path or SHIPPED, to_bytes(on_cpu(classifier.state_dict())))
 
 
 def load_classifier(device: str | torch.device = "cpu", path: Path | None = None) -> Classifier:
@@ -115,21 +115,21 @@ def load_classifier(device: str | torch.device = "cpu", path: Path | None = None
     classifier, path = Classifier(), path or SHIPPED
     content = _content(path)
     try:
-        classifier.load_state_dict(from_bytes(content))
-    except Exception as error:  # safetensors' own error class derives from Exception alone
+        classifier.load_state_dict(files.tensors_of(content, path))
+    except RuntimeError as error:  # a RunError is one, too
         raise RunError(f"{path} is damaged: python -m ganlib record classifier") from error
     return classifier.to(device).eval()
 
 
 def digest(path: Path | None = None) -> str:
     """The SHA-256 of the trained classifier's file. Raises RunError if there is none."""
-    return hashlib.sha256(_content(path or SHIPPED)).hexdigest()
+    return files.digest(_content(path or SHIPPED))
 
 
 def _content(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except OSError as error:
+        return files.read_whole(path)
+    except RunError as error:
         raise RunError(
             f"no usable classifier in {path}: python -m ganlib record classifier trains it"
         ) from error

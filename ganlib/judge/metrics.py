@@ -17,7 +17,7 @@ from torch import Tensor
 from ganlib.configuration import choose_device
 from ganlib.data import DigitImages
 from ganlib.judge.classifier import TRAINED_ON, Classifier, load_classifier, read_digits
-from ganlib.products import fast_float32_products
+from ganlib.precision import fast_float32_products
 
 N_IMAGES = 10_000  # generated for a measurement, as many as MNIST's test split has
 N_COPIES = 2_000  # of those, looked up among all training images
@@ -114,9 +114,8 @@ def prdc(real: Tensor, fake: Tensor, k: int = K, radii: Tensor | None = None) ->
     """
     radii = nearest_distances(real, k) if radii is None else radii
     fake_radii = nearest_distances(fake, k)
-    inside = torch.zeros(
-        len(fake), dtype=torch.int64, device=fake.device
-    )  # in how many real balls each fake lies
+    # In how many real balls each fake lies.
+    inside = torch.zeros(len(fake), dtype=torch.int64, device=fake.device)
     recalled = covered = 0
     for first in range(0, len(real), PART):
         distances = torch.cdist(real[first : first + PART], fake)
@@ -194,12 +193,16 @@ class Reference:
     radii: Tensor  # of the test features' balls
     test_read: Tensor  # the digits that the test images are read as (N,)
 
+    def spaces(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Where copies are looked for: points of the training images, and of the test images."""
+        return {
+            "pixels": (self.train.images, self.test.images),
+            "features": (self.train_features, self.test_features),
+        }
+
 
 def reference(
-    train: DigitImages,
-    test: DigitImages,
-    classifier: Classifier | None = None,
-    device: str = "cpu",
+    train: DigitImages, test: DigitImages, classifier: Classifier | None = None, device: str = "cpu"
 ) -> Reference:
     """A Reference from both splits of a data set, at the image size of what will be measured.
 
@@ -254,11 +257,8 @@ def measure(
             "specks": specks(images),
         }
         if copies:
-            for name, known, made in (
-                ("pixels", (against.train.images, against.test.images), images[:N_COPIES]),
-                ("features", (against.train_features, against.test_features), features[:N_COPIES]),
-            ):
-                to_train, to_test = (nearest(made, real)[0] for real in known)
+            for (name, known), made in zip(against.spaces().items(), (images, features)):
+                to_train, to_test = (nearest(made[:N_COPIES], real)[0] for real in known)
                 found[f"memorised_{name}"] = copied_share(to_train, to_test)
     return found
 
@@ -273,14 +273,9 @@ def floor(against: Reference, n_images: int = N_IMAGES, copies: bool = True) -> 
         against.train.images[:n_images], against.train.labels[:n_images], against, copies=False
     )
     if copies:
-        pairs = {
-            "pixels": (against.train.images, against.test.images),
-            "features": (against.train_features, against.test_features),
-        }
         with fast_float32_products():
-            for name, (train, test) in pairs.items():
+            for name, (train, test) in against.spaces().items():
                 to_train, _ = nearest(test[:N_COPIES], train)
-                found[f"memorised_{name}"] = copied_share(
-                    to_train, nearest_distances(test)[:N_COPIES]
-                )
+                to_others = nearest_distances(test)[:N_COPIES]
+                found[f"memorised_{name}"] = copied_share(to_train, to_others)
     return found

@@ -2,7 +2,8 @@
 
 Both know images only through small kernels that slide over them, so an edge learned in one corner
 is known in every other, for a fraction of a fully connected layer's weights. Of DCGAN (Radford et
-al. 2016) they have neither the batch normalisation in D nor the ReLU in G.
+al. 2016) they have neither the batch normalisation in D nor the ReLU in G, unless they are asked
+for: `standard_layers`, and ``batch_norm`` of the discriminator.
 """
 
 import torch
@@ -56,7 +57,7 @@ def _add_up(weight: Tensor, dim: int) -> Tensor:
 
 def dcgan_weights(layer: nn.Module) -> None:
     """DCGAN's start, for ``network.apply``: weights N(0, 0.02^2), biases 0 (Radford 2016)."""
-    if isinstance(layer, (nn.Linear, nn.Conv2d, nn.Embedding)):
+    if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)):
         nn.init.normal_(layer.weight, 0.0, 0.02)
         if getattr(layer, "bias", None) is not None:
             nn.init.zeros_(layer.bias)
@@ -92,6 +93,25 @@ def convolutional_layers(
     return network.apply(dcgan_weights) if dcgan_start else network
 
 
+def standard_layers(
+    n_in: int, img_size: int, channels: int, widths: tuple[int, ...], bn_eps: float
+) -> nn.Sequential:
+    """DCGAN's own: `convolutional_layers` with transposed convolutions of 4 x 4, and ReLU.
+
+    To an odd number of pixels the kernel has 3 x 3.
+    """
+    layers: list[nn.Module] = []
+    for layer in convolutional_layers(n_in, img_size, channels, widths, bn_eps):
+        if isinstance(layer, UpConv2d):
+            maps, bias = (layer.in_channels, layer.out_channels), layer.bias is not None
+            kernel = 3 if layer.size % 2 else 4
+            layer = nn.ConvTranspose2d(*maps, kernel, stride=2, padding=1, bias=bias)
+        elif isinstance(layer, nn.LeakyReLU):
+            layer = nn.ReLU(inplace=True)
+        layers.append(layer)
+    return nn.Sequential(*layers).apply(dcgan_weights)
+
+
 def mixing_layers(
     n_in: int, img_size: int, channels: int, widths: tuple[int, ...], bn_eps: float
 ) -> nn.Sequential:
@@ -115,7 +135,9 @@ class ConvolutionalDiscriminator(nn.Module):
     class learns.
     Dropout takes whole maps: the neighbours of a dropped pixel would give it away. With
     ``spectral`` (Miyato et al. 2018) each layer's weights are divided by their largest singular
-    value, so that a score can change only so fast from one image to the next.
+    value, so that a score can change only so fast from one image to the next. ``batch_norm``, as
+    DCGAN has it, in all blocks but the first: then the images of a batch mix, and real and
+    generated ones must come apart, see `ganlib.steps.adversarial_apart`.
 
     Raises Refused if ``img_size`` cannot be halved once for each of ``widths``.
     """
@@ -130,6 +152,7 @@ class ConvolutionalDiscriminator(nn.Module):
         projection: bool = False,
         dcgan_start: bool = True,
         spectral: bool = False,
+        batch_norm: bool = False,
     ):
         super().__init__()
         if img_size < 2 ** len(widths):
@@ -141,7 +164,9 @@ class ConvolutionalDiscriminator(nn.Module):
         layers: list[nn.Module] = []
         for narrow, wide in zip((channels + (not projection), *widths), widths):
             # A kernel of twice the stride meets every pixel equally often.
-            layers += [nn.Conv2d(narrow, wide, 4, stride=2, padding=1)]
+            normalised = batch_norm and bool(layers)
+            layers += [nn.Conv2d(narrow, wide, 4, stride=2, padding=1, bias=not normalised)]
+            layers += [nn.BatchNorm2d(wide)] if normalised else []
             layers += [nn.LeakyReLU(LEAK, inplace=True)]
             layers += [nn.Dropout2d(dropout)] if dropout else []
         self.layers = nn.Sequential(*layers, nn.Flatten())

@@ -27,12 +27,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
+from torch import Tensor, nn
 
 from ganlib import Refused
 from ganlib.families import family
 from ganlib.models.convolutional import UpConv2d
+from ganlib.models.normalisation import ConditionalBatchNorm
 from ganlib.runs.files import digest, locked, read_json, write_whole
 from ganlib.runs.store import GOES_ON, Run, RunError
 from ganlib.sampling import generate
@@ -46,89 +46,61 @@ Layer = dict  # its kind, its settings, and its arrays as tensors
 # --- From modules to layers ----------------------------------------------------------------------
 
 
-class _Tracer(fx.Tracer):
-    """Follows a generator's forward down to PyTorch's modules, and ours that are layers here."""
-
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        ours = _normalises(module) or isinstance(module, UpConv2d)
-        return ours or super().is_leaf_module(module, name)
-
-
-def _normalises(module: nn.Module) -> bool:
-    return "BatchNorm" in type(module).__name__  # of a batch, plain or conditional
-
-
+@torch.no_grad()
 def layers_of(generator: nn.Module, latent_dim: int, n_classes: int = 0) -> list[Layer]:
-    """The layers that the generator's forward goes through, in order.
+    """The layers that z goes through: the generator's ``embedding``, if any, and its ``layers``.
 
-    With ``n_classes`` above 0 it is called with z (N, latent_dim) and labels (N,), else with z.
-    Raises Refused, naming the part, if the format has no layer for it.
+    With ``n_classes`` above 0 the generator is called with z (N, latent_dim) and labels (N,), else
+    with z. Raises Refused, naming the part, if the format has no layer for it.
     """
     generator = deepcopy(generator).eval()
-    graph = _Tracer().trace(generator)
-    example = (torch.zeros(2, latent_dim), torch.zeros(2, dtype=torch.int64))
-    ShapeProp(fx.GraphModule(generator, graph)).propagate(*example[: 2 if n_classes else 1])
-    inputs = [node for node in graph.nodes if node.op == "placeholder"]
-    x, labels = inputs[0], inputs[1:]  # x: where the values are that the next layer takes
-    rows: dict[fx.Node, Tensor] = {}  # looked-up rows of a table, not yet joined to x
+    if not hasattr(generator, "layers"):
+        raise Refused(f"cannot export {type(generator).__name__}: it has no `layers`")
+    x, labels = torch.zeros(1, latent_dim), torch.zeros(1, dtype=torch.int64)
     layers: list[Layer] = []
-    for node in graph.nodes:
-        part = generator.get_submodule(node.target) if node.op == "call_module" else node.target
-        if node.op in ("placeholder", "output") or "tensor_meta" not in node.meta:
-            continue  # what is no tensor, such as x.shape[0], is in the shapes already
-        if isinstance(part, nn.Embedding):
-            rows[node] = part.weight
-            continue
-        taken = [other for other in node.all_input_nodes if "tensor_meta" in other.meta]
-        if part is torch.cat and len(taken) == 2 and taken[0] is x and taken[1] in rows:
-            layers.append({"kind": "embedding", "table": rows[taken[1]]})
-        elif x in taken and not set(taken) - {x, *labels}:
-            layers += _translate(node, part, _shape(x), n_classes if len(taken) > 1 else 0)
-        else:
-            raise Refused(f"cannot export {node.name}: it takes not what the layer before made")
-        x = node
-    return layers
+    if n_classes and hasattr(generator, "embedding"):
+        layers.append({"kind": "embedding", "table": generator.embedding.weight.detach()})
+        x = torch.cat([x, generator.embedding(labels)], dim=1)
+    for part in generator.layers:
+        told = n_classes if isinstance(part, ConditionalBatchNorm) else 0
+        made = part(x.clone(), labels) if told else part(x.clone())  # some work in place
+        layers += _translate(part, tuple(x.shape[1:]), tuple(made.shape[1:]), told)
+        x = made
+    return [*layers, {"kind": "reshape", "shape": list(generator.image_shape)}]
 
 
-def _shape(node: fx.Node) -> tuple[int, ...]:
-    return tuple(node.meta["tensor_meta"].shape[1:])
+def _translate(
+    part: nn.Module, taken: tuple[int, ...], made: tuple[int, ...], n_classes: int
+) -> list[Layer]:
+    """The layers, one or none, that do what ``part`` does.
 
-
-def _translate(node: fx.Node, part, taken: tuple[int, ...], n_classes: int) -> list[Layer]:
-    """The layers, one or none, that do what ``part``, a module, function or method, does.
-
-    ``taken``: the shape of what it takes, the batch left out; ``n_classes``: 0 if it is not told
-    the labels.
+    ``taken`` and ``made``: the shapes of what it takes and gives, the batch left out;
+    ``n_classes``: 0 if it is not told the labels.
     """
-    made = _shape(node)
-    if isinstance(part, nn.Dropout | nn.Identity) or part == "contiguous":
+    if isinstance(part, nn.Dropout | nn.Identity):
         return []
     if isinstance(part, nn.Linear):
-        return [{"kind": "dense", "weight": part.weight, "bias": _bias(part)}]
+        return [{"kind": "dense", **_weight_and_bias(part)}]
+    if isinstance(part, UpConv2d):
+        _check_doubles(part, taken, made)
+        return [{"kind": "upsample2"}, {"kind": "conv3x3", **_weight_and_bias(part)}]
     if isinstance(part, nn.Conv2d):
         form = (part.kernel_size, part.stride, part.padding, part.dilation, part.groups)
         if form != ((3, 3), (1, 1), (1, 1), (1, 1), 1) or part.padding_mode != "zeros":
             raise Refused(f"{part} is not a 3 x 3 convolution of stride 1 and padding 1")
-        convolution = {"kind": "conv3x3", "weight": part.weight, "bias": _bias(part)}
-        if not isinstance(part, UpConv2d):
-            return [convolution]
-        _check_doubles(part, taken, made)
-        return [{"kind": "upsample2"}, convolution]
-    if isinstance(part, nn.Module) and _normalises(part):
+        return [{"kind": "conv3x3", **_weight_and_bias(part)}]
+    if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | ConditionalBatchNorm):
         return [_scale_shift(part, taken, n_classes)]
-    if isinstance(part, nn.LeakyReLU):
-        return [{"kind": "leaky_relu", "slope": part.negative_slope}]
-    if isinstance(part, nn.ReLU):
-        return [{"kind": "leaky_relu", "slope": 0.0}]
+    if isinstance(part, nn.LeakyReLU | nn.ReLU):
+        return [{"kind": "leaky_relu", "slope": getattr(part, "negative_slope", 0.0)}]
     if isinstance(part, nn.Tanh):
         return [{"kind": "tanh"}]
-    if isinstance(part, nn.Unflatten) or part in ("view", "reshape", "unflatten"):
+    if isinstance(part, nn.Unflatten):
         return [{"kind": "reshape", "shape": list(made)}]
     if isinstance(part, nn.Upsample):
         _check_doubles(part, taken, made)
         return [{"kind": "upsample2"}]
-    name = type(part).__name__ if isinstance(part, nn.Module) else getattr(part, "__name__", part)
-    raise Refused(f"cannot export {name}: the format has no such layer")
+    raise Refused(f"cannot export {type(part).__name__}: the format has no such layer")
 
 
 def _check_doubles(part: nn.Module, taken: tuple[int, ...], made: tuple[int, ...]) -> None:
@@ -137,8 +109,9 @@ def _check_doubles(part: nn.Module, taken: tuple[int, ...], made: tuple[int, ...
         raise Refused(f"{part} is not the nearest up-sampling by 2")
 
 
-def _bias(module: nn.Linear | nn.Conv2d) -> Tensor:
-    return module.weight.new_zeros(len(module.weight)) if module.bias is None else module.bias
+def _weight_and_bias(part: nn.Linear | nn.Conv2d) -> dict[str, Tensor]:
+    bias = part.weight.new_zeros(len(part.weight)) if part.bias is None else part.bias
+    return {"weight": part.weight, "bias": bias}
 
 
 @torch.no_grad()
@@ -213,6 +186,9 @@ def export(run: Run, folder: Path | str) -> Path:
     n_classes = config.n_classes if run.conditional else 0
     described, content = encode(run.generator(), config.latent_dim, n_classes)
     fixed = {name: value for name, value in asdict(config).items() if name not in GOES_ON}
+    for name, earlier in (("precision", "float32"), ("n_labels", None)):  # before there was another
+        if fixed[name] == earlier:
+            del fixed[name]
     entry = about | {"file": f"{run.name}.json", "bytes": len(content)}
     entry["config"] = digest(json.dumps(fixed).encode())[:16]  # tells the run from its namesakes
     described = {"format": FORMAT} | about | {"weights": f"{run.name}.bin"} | described

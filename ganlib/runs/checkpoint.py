@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from ganlib.configuration import TrainingConfig
 from ganlib import RunError
+from ganlib.configuration import TrainingConfig
 from ganlib.families import family
 from ganlib.sampling import SHEET, sheet_inputs
-from ganlib.steps import Batch, adversarial
+from ganlib.steps import Batch, adversarial, adversarial_apart
 from ganlib.training import Players
 
 SLOTS = ("step", "exp_avg", "exp_avg_sq")  # what Adam keeps of a parameter
@@ -116,5 +116,6 @@ def unpack_players(
         raise RunError(f"the checkpoint in {where} holds what is no number: train the run again")
     for generator in {players.generator, players.artist}:
         # Other steps call their networks in ways of their own; a loss will say what is wrong there.
-        others = [players.discriminator] if family(config.model).step is adversarial else []
+        known = family(config.model).step in (adversarial, adversarial_apart)
+        others = [players.discriminator] if known else []
         check_numbers(config, where, generator, *others)

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import torch
 
-from ganlib.configuration import TrainingConfig, choose_device, config_fields, require
 from ganlib import Refused
+from ganlib.configuration import TrainingConfig, choose_device, config_fields, require
 from ganlib.families import family
 from ganlib.runs.files import OWN
 
@@ -45,7 +45,8 @@ def read_about(stored: object) -> dict:
     more = () if version == 1 else ("images", "files")
     _check_names("", stored, ("format", "config", "epochs_done", "made", *more))
     settings, done, made = (stored[key] for key in ("config", "epochs_done", "made"))
-    later = {"n_labels": None} | ({"d_lr": None, "ema": 0.0} if version == 1 else {})
+    later = {"precision": "float32", "n_labels": None}  # what earlier runs do not name
+    later |= {"d_lr": None, "ema": 0.0} if version == 1 else {}
     settings = later | settings if isinstance(settings, dict) else settings
     _check_names("config.", settings, tuple(config_fields()))
     config = TrainingConfig(**settings)

@@ -9,14 +9,15 @@
     checkpoint.safetensors   all networks and both optimisers (not in recorded runs)
 
 config.json has the SHA-256 of every other file, checked when that is read, and is replaced last;
-a run killed at any moment resumes from its last finished epoch. Nothing here is pickled.
+nothing is written before the first epoch is done. A run killed at any moment later resumes from its
+last finished epoch. Nothing here is pickled.
 """
 
 import contextlib
 import io
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +26,12 @@ from PIL import Image
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from ganlib.runs import checkpoint
+from ganlib import Refused, RunError
 from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.data import DigitImages
-from ganlib import Refused, RunError
 from ganlib.families import build, family
+from ganlib.precision import choose_precision
+from ganlib.runs import checkpoint
 from ganlib.runs.files import (
     commit,
     digest,
@@ -40,13 +42,13 @@ from ganlib.runs.files import (
     read_whole,
     settle,
     tensors_of,
-    write_whole,
 )
+from ganlib.runs.files import write_whole as write_whole  # for what is kept beside runs
 from ganlib.runs.history import LossHistory, summarise
 from ganlib.runs.manifest import about, made_here, read_about
-from ganlib.sampling import SHEET, from_sheet, generate, png, sheet_inputs, to_sheet
+from ganlib.sampling import SHEET, from_sheet, generate, png, sheet_columns, sheet_inputs, to_sheet
 from ganlib.steps import Batch
-from ganlib.training import Epoch, Players, check_batches, start, train
+from ganlib.training import Epoch, check_batches, start, train
 
 RECORDED = Path(__file__).parents[1] / "recorded"
 CHECKPOINT = "checkpoint.safetensors"
@@ -134,7 +136,7 @@ class Run:
         return self.kept("samples")
 
     def sheet(self, epoch: int) -> np.ndarray:
-        """The sample sheet of ``epoch``: (10 * img_size, 10 * img_size) uint8."""
+        """The sample sheet of ``epoch``, uint8: ten rows of images, see sampling.sheet_columns."""
         if epoch not in self.sample_epochs():
             known = ", ".join(map(str, self.sample_epochs()))
             raise RunError(f"the run {self.name} kept no samples of epoch {epoch}: it has {known}")
@@ -144,12 +146,14 @@ class Run:
             sheet = np.array(Image.open(io.BytesIO(self.read(name))))
         except (OSError, SyntaxError, ValueError) as error:
             raise RunError(f"{path} is damaged: train the run again") from error
-        if sheet.shape != (SHEET * self.config.img_size,) * 2 or sheet.dtype != np.uint8:
+        size, colours = self.config.img_size, (3,) if self.config.channels == 3 else ()
+        due = (SHEET * size, sheet_columns(self.config) * size, *colours)
+        if sheet.shape != due or sheet.dtype != np.uint8:
             raise RunError(f"{path} is no sheet of this run: its shape is {sheet.shape}")
         return sheet
 
     def samples(self, epoch: int) -> Tensor:
-        """The images of ``epoch``'s sheet, row by row: (100, 1, H, W) in [-1, 1]."""
+        """The images of ``epoch``'s sheet, row by row: (N, C, H, W) in [-1, 1]."""
         return from_sheet(self.sheet(epoch), self.config.img_size)
 
     def generator(self, epoch: int | None = None) -> nn.Module:
@@ -241,15 +245,18 @@ def train_run(
 
     ``resume`` goes on from the last checkpoint in ``folder``, with the configuration stored there
     (only n_epochs and device may differ). On the CPU the result equals an uninterrupted run, bit
-    for bit. Raises RunError if the folder holds a run and ``resume`` is not set, or the reverse;
-    Refused if the data are not the train split of what the configuration says, or cannot be
-    cut into batches.
+    for bit, in any precision. Raises RunError if the folder holds a run and ``resume`` is not set,
+    or the reverse; Refused if the data are not the train split of what the configuration says, or
+    cannot be cut into batches, or the device cannot make products in ``config.precision``.
     """
     if dataset.name != config.dataset:  # a stand-in must not be stored under another name
         raise Refused(f"config.dataset must be {dataset.name!r}, the data given")
     if dataset.split != "train":
         raise Refused(f"the {dataset.split} split is held out: train on the train split")
     folder = Path(folder)
+    # What "auto" is here stays what the run was started in.
+    precision = choose_precision(config.precision, choose_device(config.device))
+    config = replace(config, precision=precision)
     with locked(folder):
         yield from _train_into(folder, config, dataset, sample_epochs, resume, on_iteration)
 
@@ -289,10 +296,13 @@ def _train_into(
     def log() -> bytes:
         return to_bytes({"losses": losses, "epoch_ends": torch.tensor(ends[1:])})
 
-    def drawn() -> bytes:
-        return png(to_sheet(generate(players.artist, *sheet_inputs(config, data))))
+    def weights() -> bytes:
+        return to_bytes(checkpoint.on_cpu(players.artist.state_dict()))
 
-    # A run killed in its first epoch has no checkpoint yet and starts again; any other needs it.
+    def sheet() -> bytes:
+        images = generate(players.artist, *sheet_inputs(config, data))
+        return png(to_sheet(images, sheet_columns(config)))
+
     if found and (found.epochs_done > 0 or (folder / CHECKPOINT).exists()):
         checkpoint.unpack_players(found.tensors(CHECKPOINT), players, config, folder)
         seconds = found.made["seconds"]
@@ -305,38 +315,23 @@ def _train_into(
             kept.update(found.files)
         else:  # of the first format: after a kill, some of its files are ahead of its checkpoint
             kept.update({name: digest(read_whole(folder / name)) for name in own_files(folder)})
-            new["losses.safetensors"] = log()
-            new["generator.safetensors"] = to_bytes(checkpoint.on_cpu(players.artist.state_dict()))
-
-    def every_iteration(players: Players) -> None:
-        if config.interval_samples and players.iteration % config.sample_interval == 0:
-            write_whole(folder / f"samples/iteration_{players.iteration:07d}.png", drawn())
-        if on_iteration is not None:
-            on_iteration(players)
-
-    dataset = dataset.to(choose_device(config.device))
-    since = time.monotonic()
-    try:
-        save()  # before the first epoch is done, config.json and no more
-        if players.epoch == 0:
-            new["samples/epoch_0000.png"] = drawn()
-        for epoch in train(players, dataset.images, dataset.labels, config, every_iteration):
-            losses = torch.cat([losses, epoch.losses])
-            ends.append(players.iteration)
-            weights = to_bytes(checkpoint.on_cpu(players.artist.state_dict()))
-            if epoch.number in sample_epochs or epoch.number == config.n_epochs:
-                new[f"samples/epoch_{epoch.number:04d}.png"] = drawn()
-                new[f"weights/epoch_{epoch.number:04d}.safetensors"] = weights
-            seconds, since = seconds + time.monotonic() - since, time.monotonic()
-            new["losses.safetensors"], new["generator.safetensors"] = log(), weights
-            new[CHECKPOINT] = checkpoint.pack_players(players)
-            save()
-            yield epoch
-    finally:
-        with contextlib.suppress(RunError):  # a start alone is not worth keeping
-            if read_run(folder).epochs_done == 0:
-                for name in ("config.json", *own_files(folder)):
-                    (folder / name).unlink(missing_ok=True)
+            new["losses.safetensors"], new["generator.safetensors"] = log(), weights()
+    if found:
+        save()  # how far it is to go is known, should this be stopped before an epoch ends
+    if players.epoch == 0:  # kept with the first epoch: a start alone is not worth a folder
+        new["samples/epoch_0000.png"] = sheet()
+    dataset, since = dataset.to(choose_device(config.device)), time.monotonic()
+    for epoch in train(players, dataset.images, dataset.labels, config, on_iteration):
+        losses = torch.cat([losses, epoch.losses])
+        ends.append(players.iteration)
+        if epoch.number in sample_epochs or epoch.number == config.n_epochs:
+            new[f"samples/epoch_{epoch.number:04d}.png"] = sheet()
+            new[f"weights/epoch_{epoch.number:04d}.safetensors"] = weights()
+        seconds, since = seconds + time.monotonic() - since, time.monotonic()
+        new["losses.safetensors"], new["generator.safetensors"] = log(), weights()
+        new[CHECKPOINT] = checkpoint.pack_players(players)
+        save()
+        yield epoch
 
 
 def _check_same(found: Run, config: TrainingConfig, n_images: int) -> None:

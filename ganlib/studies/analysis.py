@@ -1,27 +1,27 @@
 """Effects with intervals, and the one rule by which effects decide claims.
 
-RULE says it in words. Why so, by simulation (tests/test_rule.py) and by principle:
+RULE says it in words. Why so, by principle and by simulation (tests/test_rule.py):
 
-- Seeds pair nothing. Two networks that start from one seed share no more than any other two, so
-  that pairing by seed lets chance pick small differences of differences. Each cell keeps its own
-  variance (Welch). A variance pooled over all healthy and over all collapsed cells has more degrees
-  of freedom, but where spreads differ five-fold it finds up to 9 % of effects that are none, and
-  where runs collapse at random up to 15 %, against 4 % and, with the next point, 4 % for Welch's.
-- Whether a run collapses can be a toss. That three of three did and none of three others has one
-  chance in 32 then, in each setting, however clear the measures are: without this point up to 23 %
-  of claims find something where nothing is. So collapsed runs are counted over all of a claim's
-  settings, and if the counts do not differ by Fisher's exact test, no setting in which they differ
-  is read.
+- Seeds pair nothing. Two networks that start from one seed share no more than any other two, and
+  pairing them lets chance make small differences of differences. Each cell keeps its own variance
+  (Welch): pooled over all healthy and over all collapsed cells, it finds too much as soon as
+  spreads differ from cell to cell.
+- Whether a run collapses can be a toss. That three of three did and none of three others then has
+  one chance in 32, in each setting, however clear the measures are. So collapsed runs are counted
+  over all of a claim's settings, and if the counts do not differ by Fisher's exact test, no setting
+  in which they differ is read.
 - The more readings, the more are significant by chance, so that they are corrected (Holm 1979).
 - An effect that is too small to name is none, however surely it is there.
 
-The same seed on another machine is one more run: rounding differs, and a few hundred steps later
-nothing is shared. A run that is there twice to the last bit counts once.
+With no effect at all, at most one claim in twenty then has a verdict; without the second point it
+can be one in five. The same seed is one more run where the arithmetic was another: the first seven
+such pairs went together by a correlation of 0.05. A run that is there twice, to the last bit,
+counts once.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import NamedTuple
 
@@ -36,12 +36,14 @@ COLLAPSED = 0.25  # of the real images' coverage; below it, or short of a digit,
 
 RULE = """\
 An effect is a difference of means between two cells, with Welch's 95 % interval: each cell has its
-own spread, and nothing is paired by seed. A claim has a reading for each setting, measure and way
-of looking at them. Its p-values are corrected for their number (Holm). A reading is FOR the claim,
-or AGAINST it, if it is significant at 5 % after that and the mean is at least the smallest effect
-worth naming; where the cells differ in how many of their runs collapsed, those counts, over all
-settings of the claim, have to differ significantly too (Fisher's exact test). NO DIFFERENCE: the
-whole interval is smaller than what is worth naming. All else is UNCLEAR.
+own spread, and nothing is paired by seed. A cell's runs are all that there are of it, those of 200
+epochs too, as they were at the epoch in question; to be compared it needs two, and at 200 epochs
+three. A claim has a reading for each setting, measure and way of looking at them, and its p-values
+are corrected for their number (Holm). A reading is FOR the claim, or AGAINST it, if it is
+significant at 5 % after that and the mean is at least the smallest effect worth naming; where the
+cells differ in how many of their runs collapsed, those counts, over all settings of the claim, have
+to differ significantly too (Fisher's exact test). NO DIFFERENCE: the whole interval is smaller than
+what is worth naming. All else is UNCLEAR.
 All readings for: HOLDS. Some for, none against: HOLDS IN PART. Both: MIXED. Some against, none for:
 AGAINST IN PART. All against: DOES NOT HOLD. Neither for nor against: CAN'T BE TOLD. Where ways
 of looking end in different verdicts, it DEPENDS ON THE RULE."""
@@ -174,28 +176,32 @@ def collapsed(run: dict, results: dict) -> bool:
 def effect(results: dict, changes: Sequence[Change], measure: Measure, epoch: int) -> Estimate:
     """What a change does to a measure: mean and interval, over all ``changes`` if they are many.
 
-    Of the runs that are a replicate of another study's cell (see paper), those that were measured.
+    By the runs that have the measure at ``epoch``; a replicate (see paper) may lack it.
     """
     sides = [[select(results, **levels) for levels in change] for change in changes]
     if measure.better is not None:
         every = [run for side in sides for runs in side for run in runs]
         if len(values(every, measure.better, epoch)) == len(every):
             measure = measure.better
-    pairs = [[_scaled(runs, measure, epoch, own) for runs, own in zip(side, _paces(results, side))]
-             if measure.clock else [_scaled(runs, measure, epoch) for runs in side]
-             for side in sides]  # fmt: skip
+    pairs = []
+    for side in sides:
+        moments = [epoch / pace for pace in _paces(results, side)] if measure.clock else [epoch] * 2
+        pairs.append([_scaled(runs, measure, at) for runs, at in zip(side, moments)])
+    counts = tuple(_collapsed_or_not([run for runs in kind for run in runs], results)
+                   for kind in zip(*sides))  # fmt: skip
     found = difference(pairs, measure.ratio)
-    counts = tuple(
-        (lost := sum(collapsed(run, results) for runs in kind for run in runs),
-         sum(map(len, kind)) - lost)
-        for kind in zip(*sides)
-    )  # fmt: skip
-    return Estimate(**vars(found) | {"collapsed": counts or None, "by": measure.title})
+    return replace(found, collapsed=counts or None, by=measure.title)
 
 
-def _scaled(runs: list[dict], measure: Measure, epoch: int, pace: float = 0) -> list[float]:
-    found = (measure.between(run, epoch / pace) if pace else measure(run, epoch) for run in runs)
+def _scaled(runs: list[dict], measure: Measure, epoch: float) -> list[float]:
+    look = measure.between if measure.clock else measure
+    found = (look(run, epoch) for run in runs)
     return [measure.scaled(value) for value in found if value is not None]
+
+
+def _collapsed_or_not(runs: list[dict], results: dict) -> tuple[int, int]:
+    lost = sum(collapsed(run, results) for run in runs)
+    return lost, len(runs) - lost
 
 
 def kind(run: dict) -> str:
@@ -310,15 +316,15 @@ def _tossed(counts: Iterable) -> bool:
 
 def combine(readings: Sequence[str]) -> str:
     """The readings of a claim as a verdict, by RULE."""
-    for word, all_of_them, some in (
+    if {"for", "against"} <= {*readings}:
+        return "mixed"
+    for word, whole, part in (
         ("for", "holds", "holds in part"),
         ("against", "does not hold", "against in part"),
     ):
-        if readings and all(one == word for one in readings):
-            return all_of_them
-        if word in readings and not {"for", "against"} - {word} & {*readings}:
-            return some
-    return "mixed" if {"for", "against"} <= {*readings} else "can't be told"
+        if word in readings:
+            return whole if {*readings} == {word} else part
+    return "can't be told"
 
 
 def agreed(verdicts: Sequence[str]) -> str:

@@ -15,17 +15,16 @@ from statistics import mean
 import torch
 from torch import Tensor
 
-from ganlib import recognisers
 from ganlib.configuration import TrainingConfig
 from ganlib.families import MODELS, family
 from ganlib.judge.metrics import Reference
 from ganlib.models.semi_supervised import choose_labelled
-from ganlib.recognisers import read, share_read, support_vectors, train_recogniser
 from ganlib.runs.files import write_whole
 from ganlib.runs.manifest import made_here
 from ganlib.runs.store import Run
 from ganlib.sampling import SHEET, png, to_sheet
 from ganlib.steps import Batch
+from ganlib.studies import recognisers
 from ganlib.studies.along import train_along
 from ganlib.studies.analysis import (
     Estimate,
@@ -40,6 +39,7 @@ from ganlib.studies.analysis import read as read_votes
 from ganlib.studies.claims import Claim
 from ganlib.studies.engine import Cell
 from ganlib.studies.measures import Measure
+from ganlib.studies.recognisers import read, share_read, support_vectors, train_recogniser
 from ganlib.studies.study import Count, Study
 
 EPOCHS = (1, 2, 4, 6, 8, 10, 15)  # of the GANs; measured, and the last ends the run

@@ -66,6 +66,8 @@ def _entry(study: Study, claim: Claim, results: Mapping[str, dict]) -> Entry:
                        for m, sign in claim.measures.items())  # fmt: skip
     rule += f": {wanted}" if wanted else ""
     rule += f", at epoch {claim.when}" if claim.when else ""
+    if any(measure.better for measure in claim.measures):
+        rule += ". At the test set's shares of digits where all runs were measured so"
     rule += f". Ways: {', '.join(WAYS[claim.ways])}" if claim.ways else ""
     return Entry(claim, rule, *found)
 
@@ -126,7 +128,7 @@ def _in_words(
 
 def _by(one: Estimate, measure: Measure) -> str:
     """Whether a better measure took this one's place."""
-    return " at equal shares" if measure.better and one.by != measure.title else ""
+    return " at the test set's shares" if measure.better and one.by != measure.title else ""
 
 
 def _pace_in_words(results: dict) -> str:

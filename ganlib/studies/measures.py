@@ -134,6 +134,7 @@ def _points(run: dict, epoch: int) -> float | None:
 
 
 def seconds_an_epoch(run: dict, _epoch: int = 0) -> float:
+    """How long an epoch of a run took, on average."""
     return run["seconds"] / len(run["epoch_means"]["g_loss"])
 
 
@@ -143,7 +144,9 @@ PRECISION = Measure("precision", "precision", "{:.2f}", 0.05)
 FRECHET = Measure("frechet", "Fréchet distance", "{:.1f}", 1.1, ratio=True)
 DISTANCE = replace(FRECHET, form="{:.2f}")  # below 1, the second decimal counts
 # How the digits look, whatever there is of each; the first runs were not measured so.
-_AT_SHARES = replace(FRECHET, key="frechet_at_shares", title="Fréchet distance at equal shares")
+_AT_SHARES = replace(
+    FRECHET, key="frechet_at_shares", title="Fréchet distance at the test set's shares"
+)
 LOOKS = replace(FRECHET, better=_AT_SHARES)
 ACCURACY = Measure("accuracy", "drawn as asked", "{:.1%}", 0.02)
 POINTS = Measure("points", "drawn as asked, points", "{:.1f}", 2, of=_points)  # for differences

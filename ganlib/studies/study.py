@@ -101,7 +101,8 @@ class Study:
 
     def frame(self) -> dict:
         """What results have beside runs and measures: ``cells``, levels by name, and ``needs``."""
-        cells = [cell.levels for seed in (0, 1) for cell in self.cells_of(seed)]
+        fuller_first = sorted((self.cells_of(0), self.cells_of(1)), key=len, reverse=True)
+        cells = [cell.levels for own in fuller_first for cell in own]
         cells = [{k: v for k, v in one.items() if k != "seed"} for one in cells]
         cells = [self.levels(levels) | levels for levels in cells]
         return {"cells": {self.named(levels): levels for levels in cells}, "needs": self.needs}

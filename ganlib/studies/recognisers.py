@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganlib.augmentation import jitter, shift
 from ganlib.configuration import TrainingConfig, choose_device
 from ganlib.families import build, evaluating
+from ganlib.models.augmentation import jitter, shift
 from ganlib.models.semi_supervised import EMA, few_labels
-from ganlib.products import fast_float32_products
+from ganlib.precision import fast_float32_products
 from ganlib.steps import Batch, average_step
 from ganlib.training import epoch_seed, global_streams
 
