@@ -8,7 +8,6 @@ import pytest
 
 from ganlib.figures import verdicts
 from ganlib.studies import ledger
-from ganlib.studies.catalogue import STUDIES
 
 PAGE = Path(__file__).resolve().parents[1] / "book" / "ledger.ipynb"
 NAMED = re.compile(r"\((C\d+(?: [a-c])?|4\.2 [a-i](?:, [a-i])*)\)")  # (C8), (C7 a), (4.2 e, f)
@@ -16,7 +15,7 @@ NAMED = re.compile(r"\((C\d+(?: [a-c])?|4\.2 [a-i](?:, [a-i])*)\)")  # (C8), (C7
 
 @pytest.fixture(scope="module")
 def entries() -> list[ledger.Entry]:
-    return ledger.verdicts({name: study.load() for name, study in STUDIES.items()})
+    return ledger.verdicts(ledger.shipped())
 
 
 @pytest.fixture

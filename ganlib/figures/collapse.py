@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ganlib.figures.curves import palette_png
-from ganlib.figures.plotting import G_BLUE, GREEN, GREY, INK, _figure
+from ganlib.figures.plotting import G_BLUE, GREEN, GREY, INK, new_figure
 from ganlib.figures.tables import Table
-from ganlib.figures.widgets import _slider, _stack
+from ganlib.figures.widgets import new_slider, stacked
 from ganlib.judge.mixtures import Mixture, by_chance
 from ganlib.studies import collapse
 from ganlib.studies.analysis import Estimate
@@ -34,7 +34,7 @@ def _draw_points(axes: Axes, points: np.ndarray, mixture: Mixture, title: str) -
 
 def clouds(pages: Sequence[Tensor], mixture: Mixture, titles: Sequence[str]) -> Figure:
     """Generated points (N, 2) of several moments or settings, side by side, over the modes."""
-    figure, axes = _figure(2.3 * len(pages), 2.6, 1, len(pages), squeeze=False)
+    figure, axes = new_figure(2.3 * len(pages), 2.6, 1, len(pages), squeeze=False)
     for place, points, title in zip(axes.flat, pages, titles):
         _draw_points(place, points.numpy(), mixture, title)
     return figure
@@ -44,7 +44,7 @@ def frame(results: dict, name: str, iteration: int) -> np.ndarray:
     """A recorded training at one of its checks, as a picture (H, W, 3) uint8, all of one size."""
     row = results[name]
     check = row["iterations"].index(iteration)
-    figure, axes = _figure(3.4, 3.7)
+    figure, axes = new_figure(3.4, 3.7)
     found = f"first seed: modes {row['modes'][check][0]}, near one {row['near'][check][0]:.0%}"
     points = np.array(row["points"][check]) / 100
     _draw_points(axes, points, DATA[row["protocol"]["data"]], f"{name}\niteration {iteration:,}")
@@ -59,8 +59,10 @@ def training_slider(results: dict) -> ipywidgets.Widget:
     """Pick a recorded training and an iteration; the same z throughout."""
     names = [name for name in collapse.KEPT_POINTS if name in results]
     iterations = results[names[0]]["iterations"]
-    which = _slider(names, "training", 0)
-    when = _slider([str(iteration) for iteration in iterations], "iteration", len(iterations) - 1)
+    which = new_slider(names, "training", 0)
+    when = new_slider(
+        [str(iteration) for iteration in iterations], "iteration", len(iterations) - 1
+    )
     inner = []
     for name in names:
         pictures = []
@@ -70,8 +72,8 @@ def training_slider(results: dict) -> ipywidgets.Widget:
             picture.layout.max_width = "100%"
             picture.add_class("smooth")
             pictures.append(picture)
-        inner.append(_stack(pictures, when))
-    return ipywidgets.VBox([which, when, _stack(inner, which)])
+        inner.append(stacked(pictures, when))
+    return ipywidgets.VBox([which, when, stacked(inner, which)])
 
 
 # --- What the study found ------------------------------------------------------------------------
@@ -79,7 +81,7 @@ def training_slider(results: dict) -> ipywidgets.Widget:
 
 def courses(results: dict, names: Sequence[str]) -> Figure:
     """Modes and the share near one over the iterations: mean of the seeds, 95 % interval."""
-    figure, (left, right) = _figure(8.6, 3.2, 1, 2)
+    figure, (left, right) = new_figure(8.6, 3.2, 1, 2)
     styles = ((INK, "-"), (GREEN, "--"))
     for name, (colour, line) in zip(names, styles):
         row = results[name]
@@ -118,7 +120,7 @@ def changed_from(base: str) -> dict[str, str]:
 def factors(results: dict) -> Figure:
     """One factor at a time, from either small copy towards the other: means, 95 % intervals."""
     bases = ("VEEGAN, small, ring", "PacGAN, small, ring")
-    figure, axes = _figure(8.6, 6.2, 2, 2, sharex="col")
+    figure, axes = new_figure(8.6, 6.2, 2, 2, sharex="col")
     chance = by_chance(DATA["ring"], MEASURED)
     for line, base, other in zip(axes, bases, reversed(bases)):
         rows = {"as it is": base} | changed_from(base)

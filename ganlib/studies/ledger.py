@@ -41,6 +41,12 @@ class Entry:
     ours: dict[int, str]
 
 
+def shipped() -> dict[str, dict]:
+    """The results of every study that a claim rests on, as they ship, by its name."""
+    named = [(study.name, study.longer) for study in STUDIES.values() if study.claims]
+    return {name: STUDIES[name].load() for names in named for name in names if name}
+
+
 def verdicts(results: Mapping[str, dict]) -> list[Entry]:
     """All claims of all studies, judged by the ``results`` of studies, as loaded, by name."""
     return [_entry(study, claim, results) for study in STUDIES.values() for claim in study.claims]
