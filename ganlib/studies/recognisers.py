@@ -18,7 +18,7 @@ from ganlib.models.augmentation import jitter, shift
 from ganlib.models.semi_supervised import EMA, few_labels
 from ganlib.precision import fast_float32_products
 from ganlib.steps import Batch, average_step
-from ganlib.training import epoch_seed, global_streams
+from ganlib.training import Adam, epoch_seed, global_streams
 
 Change = Callable[[Tensor, torch.Generator], Tensor]
 SURE = 0.95  # the teacher's probability from which on its label counts
@@ -69,7 +69,8 @@ def train_recogniser(
     network = build(config)["discriminator"].to(device)
     reader = build(config)["reader"].to(device)
     rates = config.d_lr or config.lr, (config.b1, config.b2)
-    optimizer = torch.optim.Adam(network.parameters(), *rates, fused=device.type in ("cpu", "cuda"))
+    adam = Adam if device.type in ("cpu", "cuda") else torch.optim.Adam
+    optimizer = adam(network.parameters(), *rates)
     data, iteration = Batch(*(part.to(device) for part in data)), 0
     for number in range(1, config.n_epochs + 1):
         seed = epoch_seed(config.seed, number)
