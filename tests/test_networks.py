@@ -222,7 +222,7 @@ def test_the_same_seed_builds_the_same_networks(model):
     assert not all(map(torch.equal, weights(1), weights(2)))
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", PAIRS)
 def test_a_family_is_told_the_label_as_its_networks_are(model):
     for network in networks_of(model):
         told = of_kind(network, nn.Embedding, ConditionalBatchNorm)

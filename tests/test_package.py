@@ -70,7 +70,7 @@ def test_nothing_private_crosses_rooms(room):
 @every_room
 def test_heavy_libraries_stay_in_their_rooms(room):
     homes = {
-        "ipywidgets": {"figures.widgets", "figures.lines"},
+        "ipywidgets": {"figures.widgets", "figures.lines", "figures.collapse"},
         "IPython": {"figures.widgets", "figures.lines"},
         "matplotlib": {room for room in ROOMS if room.startswith("figures.")},
         "torchvision": {"sources"},

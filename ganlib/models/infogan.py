@@ -1,8 +1,9 @@
 """InfoGAN: a generator with codes, and a reader Q that finds them in its images.
 
-By Chen et al. (2016). G is given, beside noise, a *code* c: one of ten, and CONTINUOUS numbers in (-1, 1). Q is to read
-them off the image, and G is paid for images in which it can. What each code comes to mean nobody
-says: no label is read. Equations are those of Chen et al., not of the paper that the book follows.
+By Chen et al. (2016). G is given, beside noise, a *code* c: one of ten, and CONTINUOUS numbers in
+(-1, 1). Q is to read them off the image, and G is paid for images in which it can. What each code
+comes to mean nobody says: no label is read. Equations are those of Chen et al., not of the paper
+that the book follows.
 """
 
 import math
