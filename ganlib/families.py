@@ -103,7 +103,7 @@ def few(title: str, change: Callable | None = None, **other) -> Family:
     return Family(
         title,
         semi_supervised.networks,
-        settings={"n_epochs": 40, "lr": 0.001, "n_labels": 100},
+        settings={"n_epochs": 40, "lr": 0.001, "n_labels": semi_supervised.N_LABELS},
         step=partial(semi_supervised.semi_supervised, **other),
         logged=semi_supervised.NAMED,
         batches=partial(semi_supervised.few_labels, change=change),

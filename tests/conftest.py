@@ -22,7 +22,7 @@ from torch import nn
 from ganlib import data
 from ganlib.cli.parser import main
 from ganlib.configuration import TrainingConfig
-from ganlib.families import MODELS, build
+from ganlib.families import MODELS, build, family
 from ganlib.judge import classifier, metrics
 from ganlib.models.convolutional import UpConv2d
 from ganlib.models.normalisation import ConditionalBatchNorm
@@ -149,6 +149,7 @@ def tiny_config(model: str = "gan", **changes) -> TrainingConfig:
     settings = {"n_epochs": 2, "batch_size": 32, "latent_dim": 8, "img_size": 8, "train_size": 70}
     settings |= {"model": model, "device": "cpu", "dataset": "digits"}
     settings |= {"loss": "mse" if model == "cgan" else "bce"}
+    settings |= {"n_labels": 20} if "n_labels" in family(model).settings else {}
     return TrainingConfig(**settings | changes)
 
 

@@ -103,6 +103,15 @@ def test_too_few_of_a_digit_are_refused():
         choose_labelled(torch.tensor([d for d in range(10) if d != 7] * 50 + [7] * 4), 100, 0)
 
 
+def test_a_configuration_that_does_not_say_how_many_means_a_hundred():
+    labels = torch.arange(1000) % 10
+    data = Batch(torch.arange(1000.0).view(-1, 1, 1, 1), labels)
+    settings = config(n_labels=None, batch_size=500)
+    shown = [pair for pair in few_labels(data, settings, torch.Generator().manual_seed(0))]
+    seen = torch.cat([labelled.images.flatten() for labelled, _ in shown]).long()
+    assert set(seen.tolist()) == set(choose_labelled(labels, 100, settings.seed).tolist())
+
+
 def test_every_image_comes_once_without_a_label_beside_as_many_drawn_ones(images):
     settings, whole = config(), Batch(images.images, images.labels)
     known = choose_labelled(images.labels, FEW, settings.seed)

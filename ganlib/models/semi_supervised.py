@@ -19,6 +19,7 @@ from ganlib.models.mlp import LEAK, Dropout, Generator
 from ganlib.steps import LOGGED, Batch, average_step, each_image_once
 
 GENERATED = 10  # the number of the class of images that G made
+N_LABELS = 100  # may be read, unless the configuration says how many
 EMA = 0.999  # of D's weights: an epoch's thousand iterations count most
 
 # --- The networks --------------------------------------------------------------------------------
@@ -100,10 +101,11 @@ def few_labels(
 ) -> Iterator[list[Batch]]:
     """One epoch: every image once, unlabelled (-1), each batch after one of labelled images.
 
-    The labelled ones are drawn anew each time from the ``config.n_labels`` chosen by the seed, and
-    ``change``, if given, makes new images of them. ``config.d_steps`` such pairs an iteration.
+    The labelled ones are drawn anew each time from the ``config.n_labels``, or else N_LABELS, that
+    the seed chose, and ``change``, if given, makes new images of them. ``config.d_steps`` such
+    pairs an iteration.
     """
-    known = choose_labelled(data.labels, config.n_labels, config.seed)
+    known = choose_labelled(data.labels, config.n_labels or N_LABELS, config.seed)
     nameless = Batch(data.images, torch.full_like(data.labels, -1))
     for together in each_image_once(nameless, config, rng):
         shown = []
