@@ -64,6 +64,13 @@ class TrainingConfig:
     precision: str = setting(
         "float32", f"of the networks' products, one of {', '.join(PRECISIONS)}"
     )
+    n_labels: int | None = setting(
+        None,
+        "of a semi-supervised model: labels that it may read, balanced",
+        10,
+        10**6,
+        unset="100 for those models",
+    )
 
     def __post_init__(self):
         for name, known in (("loss", LOSSES), ("dataset", DATASETS), ("precision", PRECISIONS)):

@@ -7,12 +7,16 @@ line in MODELS.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from ganlib.configuration import TrainingConfig, require
+from ganlib.models import infogan, semi_supervised
+from ganlib.models.augmentation import jitter, shift
 from ganlib.models.convolutional import (
     ConvolutionalDiscriminator,
     convolutional_layers,
@@ -41,7 +45,9 @@ class Family(NamedTuple):
     title: str
     networks: Callable[[TrainingConfig], dict[str, nn.Module]]  # "generator" is one of them
     conditional: bool = False  # G can be asked for a class
+    codes: bool = False  # and no label says what it is: it need be no digit
     loss: str = "bce"  # the one that its paper trains it with
+    settings: dict = {}  # others that it is trained with, where they are not Table 1's
     step: Callable = adversarial
     logged: tuple[str, ...] = LOGGED  # what the step returns, by name
     inputs: Callable = noise
@@ -76,6 +82,36 @@ def cgan(title: str, generator: Callable, discriminator: Callable, **other) -> F
 
     return Family(title, networks, conditional=True, inputs=noise_and_label, **other)
 
+
+def coded(title: str, scale: float = infogan.SCALE, **terms) -> Family:
+    """An InfoGAN. ``scale``: of its one-hot codes; ``terms``: settings of `infogan.infogan`."""
+    return Family(
+        title,
+        partial(infogan.networks, scale=scale),
+        conditional=True,
+        codes=True,
+        settings={"n_epochs": 15, "lr": 0.001, "d_lr": 0.0002, "latent_dim": 64},
+        step=partial(infogan.infogan, **terms),
+        logged=infogan.INFORMATION,
+        inputs=infogan.noise_and_codes,
+        trains={"g_optimizer": ("generator",), "d_optimizer": ("discriminator", "q")},
+    )
+
+
+def few(title: str, change: Callable | None = None, **other) -> Family:
+    """A semi-supervised GAN. ``change``: of its labelled images; ``other``: for its step."""
+    return Family(
+        title,
+        semi_supervised.networks,
+        settings={"n_epochs": 40, "lr": 0.001, "n_labels": semi_supervised.N_LABELS},
+        step=partial(semi_supervised.semi_supervised, **other),
+        logged=semi_supervised.NAMED,
+        batches=partial(semi_supervised.few_labels, change=change),
+    )
+
+
+# Salimans' generator learns from D's features, and his D's ten classes are a loss of their own.
+matching = partial(few, generator_step=semi_supervised.matching_step, class_loss=cross_entropy)
 
 # What makes a generator convolutional: its layers, and how many maps each of them has.
 CONVOLUTIONAL = {"make_layers": convolutional_layers, "widths": (128, 64, 32)}
@@ -143,6 +179,21 @@ MODELS = {
         partial(ConvolutionalDiscriminator, widths=(64, 128, 256), dropout=0.0, batch_norm=True),
         step=adversarial_apart,
     ),
+    # Codes that no label names. What makes digits of them: the information term, from the third
+    # epoch on, from the start ("early") or never; or the size of the code among the noise?
+    "infogan": coded("InfoGAN"),
+    "infogan-early": coded("InfoGAN, the term from the start", hold=0),
+    "infogan-never": coded("InfoGAN without the term", hold=inf),
+    "infogan-scale1": coded("InfoGAN with small codes", scale=1.0),
+    "infogan-early-scale1": coded("InfoGAN with small codes, early", scale=1.0, hold=0),
+    "infogan-never-scale1": coded("InfoGAN with small codes, no term", scale=1.0, hold=inf),
+    # A few labels, and all other images without one. The labelled as they are, or changed a little.
+    "sgan": few("SGAN"),
+    "sgan-shifts": few("SGAN with shifts", shift),
+    "sgan-affine": few("SGAN with small affine changes", jitter),
+    "matching": matching("Feature matching"),
+    "matching-shifts": matching("Feature matching with shifts", shift),
+    "matching-affine": matching("Feature matching with small affine changes", jitter),
 }
 
 

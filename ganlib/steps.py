@@ -99,6 +99,19 @@ def discriminator_step_apart(
     return real_loss.detach(), fake_loss.detach(), scores.detach()
 
 
+@torch.no_grad()
+def average_step(average: nn.Module, latest: nn.Module, decay: float, iteration: int) -> None:
+    """Move ``average``, weights and running statistics alike, a little towards ``latest``'s.
+
+    What lies n iterations back counts for ``decay`` to the power n; in the first iterations for
+    less, so that the random start is soon forgotten.
+    """
+    decay = min(decay, iteration / (iteration + 10))
+    for kept, new in zip(average.state_dict().values(), latest.state_dict().values()):
+        if kept.is_floating_point():  # what is none counts batches
+            kept.lerp_(new, 1 - decay)
+
+
 # --- The step that joins them --------------------------------------------------------------------
 
 # What `adversarial` returns, in this order.

@@ -24,24 +24,11 @@ from ganlib.precision import (
     fast_float32_products,
     multiply_in,
 )
-from ganlib.steps import Batch
+from ganlib.steps import Batch, average_step
 
 
 class TrainingDiverged(RuntimeError):
     """A loss became NaN or infinite; the message says at which epoch and iteration."""
-
-
-@torch.no_grad()
-def average_step(average: nn.Module, generator: nn.Module, decay: float, iteration: int) -> None:
-    """Move ``average``, weights and running statistics alike, a little towards ``generator``.
-
-    What lies n iterations back counts for ``decay`` to the power n; in the first iterations for
-    less, so that G's random start is soon forgotten.
-    """
-    decay = min(decay, iteration / (iteration + 10))
-    for kept, latest in zip(average.state_dict().values(), generator.state_dict().values()):
-        if kept.is_floating_point():  # what is none counts batches
-            kept.lerp_(latest, 1 - decay)
 
 
 class Adam(torch.optim.Adam):
@@ -198,7 +185,7 @@ def train(
         number = players.epoch + 1
         seed = epoch_seed(config.seed, number)
         scaled = nullcontext() if players.scale is None else ScaledLosses(players.scale)
-        with _global_streams(images.device, seed), fast_float32_products(), scaled:
+        with global_streams(images.device, seed), fast_float32_products(), scaled:
             # Dropout draws from the global stream, the rest from `rng`; outside, nothing changes.
             rng = torch.Generator(images.device).manual_seed(seed)
             before = players.iteration
@@ -271,7 +258,7 @@ def train_epoch(
 
 
 @contextmanager
-def _global_streams(device: torch.device, seed: int) -> Iterator[None]:
+def global_streams(device: torch.device, seed: int) -> Iterator[None]:
     """Start the CPU's global stream and ``device``'s from ``seed``; no other one is touched.
 
     Both go on afterwards as if nothing had been.

@@ -22,11 +22,12 @@ from torch import nn
 from ganlib import data
 from ganlib.cli.parser import main
 from ganlib.configuration import TrainingConfig
-from ganlib.families import build
+from ganlib.families import MODELS, build, family
 from ganlib.judge import classifier, metrics
 from ganlib.models.convolutional import UpConv2d
 from ganlib.models.normalisation import ConditionalBatchNorm
 from ganlib.runs import files, store
+from ganlib.steps import adversarial, adversarial_apart
 from ganlib.studies import engine
 from ganlib.studies.catalogue import STUDIES
 
@@ -148,6 +149,7 @@ def tiny_config(model: str = "gan", **changes) -> TrainingConfig:
     settings = {"n_epochs": 2, "batch_size": 32, "latent_dim": 8, "img_size": 8, "train_size": 70}
     settings |= {"model": model, "device": "cpu", "dataset": "digits"}
     settings |= {"loss": "mse" if model == "cgan" else "bce"}
+    settings |= {"n_labels": 20} if "n_labels" in family(model).settings else {}
     return TrainingConfig(**settings | changes)
 
 
@@ -191,6 +193,10 @@ def small_studies(monkeypatch) -> None:
             return [small(cell) for cell in own(seed)]
 
         monkeypatch.setitem(STUDIES, name, replace(study, cells_of=cells_of))
+
+
+# The models that are a pair of networks, stepped as the paper's are; the others have own tests.
+PAIRS = [name for name, kind in MODELS.items() if kind.step in (adversarial, adversarial_apart)]
 
 
 def refused(capsys, arguments, *words):

@@ -52,7 +52,7 @@ def distance(layers, generator, n_classes, latent_dim=8) -> float:
 @pytest.mark.parametrize("model", [name for name in MODELS if "standard" not in name])
 def test_the_layers_of_every_family_are_its_generator(model):
     conditional = family(model).conditional
-    generator, _ = networks_of(model, latent_dim=8)
+    generator, *_ = networks_of(model, latent_dim=8)
     n_classes = 10 if conditional else 0
     layers = export.layers_of(stir(generator), 8, n_classes)
     assert distance(layers, generator, n_classes) < 1e-4

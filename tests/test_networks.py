@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from conftest import copies, networks_of, of_kind, same_tensors
+from conftest import PAIRS, copies, networks_of, of_kind, same_tensors
 from torch import nn
 
 from ganlib import steps
@@ -81,7 +81,7 @@ def test_first_generator_block_has_no_batch_norm(make):
     assert kinds == [nn.Linear, nn.LeakyReLU, *block * 3, nn.Linear, nn.Tanh]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", PAIRS)
 @pytest.mark.parametrize("bn_eps", [1e-5, 0.8])
 def test_bn_eps_reaches_every_batch_norm_and_momentum_stays_the_default(model, bn_eps):
     generator, discriminator = networks_of(model, bn_eps=bn_eps)
@@ -222,7 +222,7 @@ def test_the_same_seed_builds_the_same_networks(model):
     assert not all(map(torch.equal, weights(1), weights(2)))
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", PAIRS)
 def test_a_family_is_told_the_label_as_its_networks_are(model):
     for network in networks_of(model):
         told = of_kind(network, nn.Embedding, ConditionalBatchNorm)
@@ -360,6 +360,6 @@ def test_the_four_cells_differ_where_they_say():
 
 
 def test_convolution_needs_fewer_parameters_as_the_paper_predicts():
-    pairs = {name: [n_parameters(network) for network in networks_of(name)] for name in MODELS}
+    pairs = {name: [n_parameters(network) for network in networks_of(name)] for name in PAIRS}
     for name in ("c-dcgan", "cbn-dcgan"):
         assert all(few < many / 5 for few, many in zip(pairs[name], pairs["cgan"]))

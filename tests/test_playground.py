@@ -58,7 +58,7 @@ def exported(name: str) -> tuple[torch.nn.Module, int, int]:
         return run.generator(), run.config.latent_dim, 10 if run.conditional else 0
     torch.manual_seed(0)
     model = name.removeprefix("untrained-")
-    generator, _ = networks_of(model)
+    generator, *_ = networks_of(model)
     return stir(generator), 100, 10 if family(model).conditional else 0
 
 

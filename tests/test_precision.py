@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import copies, networks_of, same_tensors, tiny_config
+from conftest import PAIRS, copies, networks_of, same_tensors, tiny_config
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -29,6 +29,7 @@ needs_switch = pytest.mark.skipif(
     not hasattr(matmul, "fp32_precision"), reason="this PyTorch has no such setting"
 )
 every_model = pytest.mark.parametrize("model", MODELS)
+every_pair = pytest.mark.parametrize("model", PAIRS)
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_a_processor_is_asked_for_its_units(monkeypatch, unit):
 # --- The products, and what stays float32 ---------------------------------------------------------
 
 
-@every_model
+@every_pair
 @pytest.mark.parametrize("kind", ["bfloat16", "float16"])
 def test_a_step_makes_its_products_in_fewer_bits_and_all_else_in_float32(
     float16_anywhere, model, kind
@@ -120,7 +121,7 @@ def test_a_step_makes_its_products_in_fewer_bits_and_all_else_in_float32(
     assert all(x.isfinite().all() for x in numbers)
 
 
-@every_model
+@every_pair
 def test_results_are_off_by_bfloat16s_rounding_and_by_no_more(model):
     """bfloat16 has 8 bits of a number, float32 24."""
     z, real, labels = inputs_of(model)

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import copies, networks_of, same_tensors, tiny_config
+from conftest import PAIRS, copies, networks_of, same_tensors, tiny_config
 from torch import nn
 
 from ganlib import steps, training
 from ganlib.configuration import TrainingConfig, choose_device, config_fields
 from ganlib.data import batches
-from ganlib.families import MODELS, family
+from ganlib.families import family
 from ganlib.losses import LOSSES
 from ganlib.models.mlp import (
     ConditionalDiscriminator,
@@ -211,7 +211,7 @@ def test_two_timescales_give_d_a_learning_rate_of_its_own():
 
 
 @pytest.mark.parametrize("player", [0, 1])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", PAIRS)
 def test_adam_moves_weights_as_pytorchs_bit_for_bit(model, player):
     """Sixty steps, the first of them with one parameter that gets no gradient yet."""
     one, other = (networks_of(model, latent_dim=8, img_size=8)[player] for _ in range(2))
@@ -256,9 +256,9 @@ def one_batch(model: str, n: int = 8):
     return z, torch.rand(n, 1, 4, 4, generator=rng) * 2 - 1, labels
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", PAIRS)
 def test_a_step_of_one_player_leaves_the_other_bit_identical(model):
-    """Of every model; but any pass of D moves what normalises it, batch or spectral norm."""
+    """Of every pair; but any pass of D moves what normalises it, batch or spectral norm."""
     generator, discriminator = networks_of(model, latent_dim=4)
     optimizers = [torch.optim.Adam(net.parameters()) for net in (generator, discriminator)]
     rng = torch.Generator().manual_seed(1)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from ganlib import Refused, data
 from ganlib.configuration import TrainingConfig, choose_device
-from ganlib.families import build, family, n_parameters
+from ganlib.families import MODELS, build, family, n_parameters
 from ganlib.figures.tables import aligned
 from ganlib.page.export import export
 from ganlib.runs.files import write_whole
@@ -41,14 +41,17 @@ SHOWN = {"g_loss": "G {:.3f}", "d_loss": "D {:.3f}", "d_real": "D(x) {:.2f}"}
 
 
 def train_command(options: argparse.Namespace) -> int:
-    family(options.model)
+    kind = family(options.model)
     given = {f.name: getattr(options, f.name) for f in fields(TrainingConfig) if f.name in options}
     folder = Path(options.out or WORKSPACE / f"{options.model}-seed{given.get('seed', 0)}")
     resume = "resume" in options
     if resume:
         stored = asdict(read_run(folder).config)
     else:
-        stored = {"loss": family(options.model).loss}
+        stored = {"loss": kind.loss} | kind.settings
+    if "n_labels" in given and "n_labels" not in kind.settings:
+        takes = ", ".join(name for name in MODELS if "n_labels" in MODELS[name].settings)
+        raise Refused(f"--n-labels is for {takes}, not for {options.model}: leave it out")
     config = TrainingConfig(**stored | given)
     named = shlex.quote(f"./{folder}" if str(folder) in recorded_names() else str(folder))
     again = f"python -m ganlib train {options.model} --resume --out {named}"
@@ -132,7 +135,8 @@ def sample_command(options: argparse.Namespace) -> int:
         buffer = io.BytesIO()
         np.savez(buffer, images=images.numpy(), labels=labels.numpy())
         write_whole(out, buffer.getvalue())
-    kind = "images" if digit is None else f"images of {digit}"
+    asked = f"{digit}" if run.labelled else f"code {digit}"
+    kind = "images" if digit is None else f"images of {asked}"
     print(f"{out}: {options.n} {kind} by {run.name}, {run.epochs_done} epochs")
     return 0
 

@@ -114,7 +114,7 @@ def evaluate_command(options: argparse.Namespace) -> int:
     # Now, since what follows takes up to a minute.
     print(f"{run}\n{options.n:,} images against {against.test!r}\n", flush=True)
     images, labels = draw(generator, run.config, options.n, options.seed)
-    found = metrics.measure(images, labels if run.conditional else None, against)
+    found = metrics.measure(images, labels if run.labelled else None, against)
     floor = metrics.floor(against, options.n)
     if options.json:
         content = {"run": run.name, "epochs": run.epochs_done, "seed": options.seed}

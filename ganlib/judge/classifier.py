@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ganlib import RunError
 from ganlib.configuration import choose_device
 from ganlib.data import DigitImages, batches, resize
+from ganlib.models.augmentation import jitter
 from ganlib.precision import fast_float32_products
 from ganlib.runs import files
 from ganlib.runs.checkpoint import on_cpu
@@ -68,19 +69,6 @@ def accuracy(classifier: Classifier, digits: DigitImages) -> float:
 
 
 # --- Training ------------------------------------------------------------------------------------
-
-
-def jitter(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Each image (N, 1, H, W) turned by up to 10 degrees, scaled by up to 10 % and shifted by up
-    to a tenth of its side: the same digit, written a little differently."""
-    turn, scale, right, down = torch.rand(4, len(images), generator=rng, device=rng.device) * 2 - 1
-    turn, scale = turn * math.radians(10), 1 + 0.1 * scale
-    cos, sin = turn.cos() * scale, turn.sin() * scale
-    # A shift of 0.2 is a tenth of the side, which runs from -1 to 1.
-    rows = torch.stack([cos, -sin, 0.2 * right, sin, cos, 0.2 * down], dim=1)
-    grid = F.affine_grid(rows.view(-1, 2, 3), list(images.shape), align_corners=False)
-    # Padded with zeros, so the background, -1, has to be 0 meanwhile.
-    return F.grid_sample(images + 1, grid, align_corners=False) - 1
 
 
 def train_classifier(

@@ -112,6 +112,20 @@ def standard_layers(
     return nn.Sequential(*layers).apply(dcgan_weights)
 
 
+def mixing_layers(
+    n_in: int, img_size: int, channels: int, widths: tuple[int, ...], bn_eps: float
+) -> nn.Sequential:
+    """A fully connected layer of ``widths[0]``, where all inputs mix; then maps, few and small.
+
+    Weights start as PyTorch's own do: from DCGAN's, which are smaller, noise can stay unheard.
+    """
+    first, *maps = widths
+    mixing = [nn.Linear(n_in, first, bias=False), nn.BatchNorm1d(first, eps=bn_eps)]
+    size = img_size, channels, tuple(maps)
+    drawing = convolutional_layers(first, *size, bn_eps, dcgan_start=False)
+    return nn.Sequential(*mixing, nn.LeakyReLU(LEAK, inplace=True), *drawing)
+
+
 class ConvolutionalDiscriminator(nn.Module):
     """D(x, y) by strided convolutions: each block halves the image and sees twice as far.
 

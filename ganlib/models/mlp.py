@@ -44,10 +44,11 @@ class Generator(nn.Module):
         channels: int = 1,
         widths: tuple[int, ...] = (128, 256, 512, 1024),
         bn_eps: float = 1e-5,
+        make_layers: Callable[..., nn.Sequential] = generator_layers,
     ):
         super().__init__()
         self.image_shape = (channels, img_size, img_size)
-        self.layers = generator_layers(latent_dim, img_size, channels, widths, bn_eps)
+        self.layers = make_layers(latent_dim, img_size, channels, widths, bn_eps)
 
     def forward(self, z: Tensor) -> Tensor:
         """``z`` (N, latent_dim), standard normal, to images (N, channels, H, W) in [-1, 1]."""

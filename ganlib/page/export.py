@@ -186,8 +186,9 @@ def export(run: Run, folder: Path | str) -> Path:
     n_classes = config.n_classes if run.conditional else 0
     described, content = encode(run.generator(), config.latent_dim, n_classes)
     fixed = {name: value for name, value in asdict(config).items() if name not in GOES_ON}
-    if fixed["precision"] == "float32":  # exported before there was any other
-        del fixed["precision"]
+    for name, earlier in (("precision", "float32"), ("n_labels", None)):  # before there was another
+        if fixed[name] == earlier:
+            del fixed[name]
     entry = about | {"file": f"{run.name}.json", "bytes": len(content)}
     entry["config"] = digest(json.dumps(fixed).encode())[:16]  # tells the run from its namesakes
     described = {"format": FORMAT} | about | {"weights": f"{run.name}.bin"} | described

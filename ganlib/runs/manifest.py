@@ -45,7 +45,7 @@ def read_about(stored: object) -> dict:
     more = () if version == 1 else ("images", "files")
     _check_names("", stored, ("format", "config", "epochs_done", "made", *more))
     settings, done, made = (stored[key] for key in ("config", "epochs_done", "made"))
-    later = {"precision": "float32"}  # what earlier runs do not name
+    later = {"precision": "float32", "n_labels": None}  # what earlier runs do not name
     later |= {"d_lr": None, "ema": 0.0} if version == 1 else {}
     settings = later | settings if isinstance(settings, dict) else settings
     _check_names("config.", settings, tuple(config_fields()))

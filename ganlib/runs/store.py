@@ -76,7 +76,7 @@ class Run:
 
     def __str__(self) -> str:
         config, minutes = self.config, self.made["seconds"] / 60
-        on = {name: getattr(config, name) for name in ("d_lr", "ema")}
+        on = {name: getattr(config, name) for name in ("d_lr", "ema", "n_labels")}
         extras = "".join(f"{name} {value:g}, " for name, value in on.items() if value)
         unchecked = "" if self.files is not None else "; its files are unchecked"
         return (
@@ -88,6 +88,11 @@ class Run:
     @property
     def conditional(self) -> bool:
         return family(self.config.model).conditional
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the class that it can be asked for is a digit, as labels taught it."""
+        return self.conditional and not family(self.config.model).codes
 
     def read(self, name: str) -> bytes:
         """One of the run's files, such as ``samples/epoch_0001.png``.
@@ -165,9 +170,17 @@ class Run:
 
         Raises RunError if the checkpoint is gone, as it is from the recorded runs.
         """
-        return self._generator(
-            checkpoint.named(self.tensors("checkpoint.safetensors"), "generator")
-        )
+        return self._generator(checkpoint.named(self.tensors(CHECKPOINT), "generator"))
+
+    def latest_networks(self) -> dict[str, nn.Module]:
+        """All networks, by name, as they were trained last: on the CPU, in evaluation mode.
+
+        Raises RunError if the checkpoint is gone or damaged.
+        """
+        networks, tensors = build(self.config), self.tensors(CHECKPOINT)
+        for name, network in networks.items():
+            checkpoint.load_weights(network.eval(), checkpoint.named(tensors, name), self.folder)
+        return networks
 
     def _generator(self, weights: dict[str, Tensor]) -> nn.Module:
         generator = build(self.config)["generator"]

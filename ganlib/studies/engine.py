@@ -27,13 +27,14 @@ class Cell:
     """One run of a study.
 
     ``levels``: of the study's factors, and the ``seed``, as its result is filed. ``epochs``: when
-    it is measured; the last ends the run.
+    it is measured; the last ends the run. ``run``: what does that, if it is not `run_cell`.
     """
 
     name: str
     levels: dict
     config: TrainingConfig
     epochs: tuple[int, ...]
+    run: Callable[..., dict] | None = None
 
 
 # --- One cell ------------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ def measure_generator(
 ) -> dict:
     """The measures of a generator of the run's kind, on 10,000 images from the same z always."""
     images, labels = draw(generator, run.config, metrics.N_IMAGES, seed=0)
-    return metrics.measure(images, labels if run.conditional else None, against, copies)
+    return metrics.measure(images, labels if run.labelled else None, against, copies)
 
 
 def result(cell: Cell, run: Run, against: metrics.Reference) -> dict:

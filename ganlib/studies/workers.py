@@ -60,7 +60,7 @@ def attempt(
 ) -> Outcome:
     """Train and measure a cell; an error is an outcome like any other."""
     try:
-        found = engine.run_cell(cell, workspace, reference(), device, on_epoch)
+        found = (cell.run or engine.run_cell)(cell, workspace, reference(), device, on_epoch)
         sheet = workspace / cell.name / "samples" / f"epoch_{cell.epochs[-1]:04d}.png"
         return Outcome(cell.name, found, sheet.read_bytes())
     except Exception as error:
