@@ -48,9 +48,6 @@ def test_mixed_devices_are_noticed_at_all(pretended):
         torch.ones(3, device="cuda") + torch.ones(3)
 
 
-MULTIPLY = torch.nn.Linear, torch.nn.Conv2d, torch.nn.ConvTranspose2d
-
-
 def told_of(model: str, labels: tuple) -> tuple:
     """What the model's discriminator is told of ``labels``: a pair's as much as its generator."""
     return labels if model in PAIRS else ()

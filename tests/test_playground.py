@@ -11,11 +11,11 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, convolutional_generator, networks_of, served, stir
+from conftest import PAIRS, ROOT, convolutional_generator, networks_of, served, stir
 from PIL import Image
 
 from ganlib.data import unscale
-from ganlib.families import MODELS, family
+from ganlib.families import family
 from ganlib.page import export
 from ganlib.runs import store
 from ganlib.sampling import generate, interpolate
@@ -43,8 +43,10 @@ def noise(seed: int, n: int = 100, limit: float | None = None) -> torch.Tensor:
 # --- The engine ----------------------------------------------------------------------------------
 
 
-# The format has no transposed convolution, which one model is made of.
-UNTRAINED = [f"untrained-{model}" for model in MODELS if model != "c-dcgan-standard"]
+# The format has no transposed convolution, which one model is made of. Of the InfoGANs and of the
+# semi-supervised GANs one: their generators are alike.
+SHOWN = [*(model for model in PAIRS if model != "c-dcgan-standard"), "infogan", "sgan"]
+UNTRAINED = [f"untrained-{model}" for model in SHOWN]
 NAMES = ["small", *store.recorded_names(), *UNTRAINED]
 
 
