@@ -37,6 +37,7 @@ def small_cell(seed: int, does: str = "", n_epochs: int = 2):
         seed: int
         does: str
         n_epochs: int
+        run = None  # as the engine runs any cell
 
         @property
         def name(self) -> str:

@@ -145,9 +145,9 @@ def traverse(config: TrainingConfig, which: int, seed: int, steps: int = 10) -> 
 def information(
     scores: Tensor, means: Tensor, code: Tensor, continuous: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """L_I of Eq. 5, a lower bound of the mutual information of code and image, in nats.
+    """A lower bound of the mutual information of code and image, in nats.
 
-    It is E log Q(c | x) + H(c). ``scores`` (N, K) and ``means`` (N, M): what Q reads;
+    It is L_I (Chen et al. 2016, Eq. 5), E log Q(c | x) + H(c). ``scores`` (N, K) and ``means`` (N, M): what Q reads;
     ``code`` (N,) and ``continuous`` (N, M): what G was given. Returns the part of the code of K,
     at most ln K, and that of the continuous codes, scalars. The latter's Gaussian has variance 1,
     which fits no code in (-1, 1): its bound is true but low, below 0 even where Q errs nowhere.
@@ -228,8 +228,8 @@ def infogan(
 ) -> tuple[Tensor, ...]:
     """G once, then D and Q once on each of the batches ``shown``; a scalar for each of INFORMATION.
 
-    ``weights``: lambda of Eq. 6, for the code of ten and for the continuous ones. In the first
-    ``hold`` epochs only Q's own head hears of the term; with infinitely many, G never does. The
+    ``weights``: lambda (Chen et al. 2016, Eq. 6), for the code of ten and for the continuous ones.
+    In the first ``hold`` epochs only Q's own head hears of the term; with infinitely many, G never does. The
     labels of the batches are not looked at.
     """
     loss, shared = LOSSES[config.loss], players.epoch >= hold
