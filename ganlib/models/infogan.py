@@ -147,8 +147,8 @@ def information(
 ) -> tuple[Tensor, Tensor]:
     """A lower bound of the mutual information of code and image, in nats.
 
-    It is L_I (Chen et al. 2016, Eq. 5), E log Q(c | x) + H(c). ``scores`` (N, K) and ``means`` (N, M): what Q reads;
-    ``code`` (N,) and ``continuous`` (N, M): what G was given. Returns the part of the code of K,
+    It is L_I (Chen et al. 2016, Eq. 5), E log Q(c | x) + H(c). ``scores`` (N, K) and
+    ``means`` (N, M): what Q reads; ``code`` (N,) and ``continuous`` (N, M): what G was given. Returns the part of the code of K,
     at most ln K, and that of the continuous codes, scalars. The latter's Gaussian has variance 1,
     which fits no code in (-1, 1): its bound is true but low, below 0 even where Q errs nowhere.
     """
@@ -229,8 +229,8 @@ def infogan(
     """G once, then D and Q once on each of the batches ``shown``; a scalar for each of INFORMATION.
 
     ``weights``: lambda (Chen et al. 2016, Eq. 6), for the code of ten and for the continuous ones.
-    In the first ``hold`` epochs only Q's own head hears of the term; with infinitely many, G never does. The
-    labels of the batches are not looked at.
+    In the first ``hold`` epochs only Q's own head hears of the term; with infinitely many, G never
+    does. The labels of the batches are not looked at.
     """
     loss, shared = LOSSES[config.loss], players.epoch >= hold
     for number, (images, _) in enumerate(shown):
