@@ -150,7 +150,8 @@ def information(
     It is L_I (Chen et al. 2016, Eq. 5), E log Q(c | x) + H(c). ``scores`` (N, K) and
     ``means`` (N, M): what Q reads; ``code`` (N,) and ``continuous`` (N, M): what G was given.
     Returns the part of the code of K, at most ln K, and that of the continuous codes, scalars.
-    The latter's Gaussian has variance 1, which fits no code in (-1, 1): its bound is true but low, below 0 even where Q errs nowhere.
+    The latter's Gaussian has variance 1, which fits no code in (-1, 1): its bound is true but
+    low, below 0 even where Q errs nowhere.
     """
     n_codes, n_continuous = scores.shape[1], means.shape[1]
     errors = (continuous - means).square().sum(dim=1).mean()
