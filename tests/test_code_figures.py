@@ -25,9 +25,9 @@ def measured(seed: int, term: str, scale: float, epoch: int) -> dict:
     counts = np.full((10, 10), 1) + 90 * np.eye(10, dtype=int)
     explained = {name: [0.01 * seed, share - 0.1 * place] for place, name in enumerate(MEASURED)}
     order = [*range(1, 10), 0]  # code 0 is digit 1, and so on
-    return {"classes": 10, "coverage": 0.8, "codes": {"digit_of_code": order, "error": error, "confusion": counts.tolist(),
-                      "drawn": counts[order].tolist(), "drawn_as_matched": 1 - error,
-                      "explained": explained}}  # fmt: skip
+    found = {"digit_of_code": order, "error": error, "drawn_as_matched": 1 - error}
+    found |= {"confusion": counts.tolist(), "drawn": counts[order].tolist()}
+    return {"classes": 10, "coverage": 0.8, "codes": found | {"explained": explained}}
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ import ipywidgets
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ganlib.figures.forest import forest
-from ganlib.figures.plotting import GREEN, GREY, INK, image_grid, new_figure
+from ganlib.figures.plotting import G_BLUE, GREEN, GREY, INK, image_grid, new_figure
 from ganlib.figures.widgets import crossed
 from ganlib.judge.codes import MEASURED
 from ganlib.models.infogan import CONTINUOUS, noise_and_codes, traverse
@@ -31,6 +32,7 @@ from ganlib.studies.codes import (
 )
 from ganlib.studies.measures import Measure
 
+_WHITE_TO_BLUE = LinearSegmentedColormap.from_list("", ("white", G_BLUE))
 _LOOKS = ((GREEN, "-", "o"), (INK, "--", "s"), (GREY, ":", "^"))  # of the term's three times
 
 # --- The study -----------------------------------------------------------------------------------
@@ -144,7 +146,7 @@ def confusions(results: dict, run: dict) -> Figure:
 def _counts(place: Axes, counts: np.ndarray, rows: Sequence[str]) -> None:
     """A table of counts, each shaded by its share of the row; zeros are left empty."""
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
-    place.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    place.imshow(shares, cmap=_WHITE_TO_BLUE, vmin=0, vmax=1)
     for (row, column), n in np.ndenumerate(counts):
         if n:
             colour = "white" if shares[row, column] > 0.5 else INK

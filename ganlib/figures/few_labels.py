@@ -128,6 +128,7 @@ def _gains(place: Axes, results: dict, pairs: dict[str, str]) -> None:
         if one.n:
             place.plot(one.mean, line, "o", color=INK, mfc=INK if one.n >= ENOUGH else "white",
                        ms=4.5)  # fmt: skip
+    place.locator_params(axis="x", nbins=5)
     place.grid(axis="y", visible=False)
 
 
