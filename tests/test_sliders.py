@@ -89,7 +89,7 @@ def of_training(results: dict, training: str, iteration: str) -> np.ndarray:
 
 def of_codes(run: store.Run, **places: str) -> np.ndarray:
     """One z as all codes of ten, the continuous ones as the sliders say."""
-    at = float(places["first code"]), float(places["second code"])
+    at = float(places["1st code"]), float(places["2nd code"])
     return mosaic(codes.at_codes(run, at), 10)
 
 
@@ -104,7 +104,7 @@ def sources(names: frozenset[str]) -> list:
         return [(of_models, [store.find_run(name) for name in SIDE_BY_SIDE])]
     if names == {"run", "epoch"}:
         return [(of_run_and_epoch, None)]
-    if names == {"first code", "second code"}:
+    if names == {"1st code", "2nd code"}:
         return [(of_codes, run) for run in recorded if family(run.config.model).codes]
     if names == {"training", "iteration"}:
         return [(of_training, read())]

@@ -186,4 +186,4 @@ PLACES = (-1.0, -0.67, -0.33, 0.0, 0.33, 0.67, 1.0)  # of a continuous code's sl
 def code_sliders(run: Run, seed: int = 0) -> ipywidgets.Widget:
     """A slider for each continuous code; one z as all ten codes, in a row."""
     pages = [[at_codes(run, (one, other), seed) for other in PLACES] for one in PLACES]
-    return crossed(pages, [f"{place:g}" for place in PLACES], ("first code", "second code"))
+    return crossed(pages, [f"{place:g}" for place in PLACES], ("1st code", "2nd code"))
