@@ -78,6 +78,8 @@ record: $(READY)
 	$(BIN)/python -m ganlib experiment paper
 	$(BIN)/python -m ganlib experiment length
 	$(BIN)/python -m ganlib experiment improvements
+	$(BIN)/python -m ganlib experiment codes --seeds 5
+	$(BIN)/python -m ganlib experiment few-labels --seeds 5
 	$(BIN)/python -m ganlib experiment rounding
 	$(BIN)/python -c 'from ganlib.studies import collapse; collapse.record()'
 

@@ -10,9 +10,11 @@ import torch
 from conftest import convolutional_generator, networks_of, stir, tiny_config
 from torch import nn
 
+from ganlib import data
 from ganlib.cli.parser import main
 from ganlib.families import MODELS, family
 from ganlib.models.convolutional import UpConv2d
+from ganlib.models.infogan import CONTINUOUS
 from ganlib.page import export
 from ganlib.runs import store
 from ganlib.runs.files import commit, locked
@@ -205,6 +207,18 @@ def test_the_index_lists_each_model_once_in_the_order_of_the_exports(finished, t
         shared = entry.keys() & described.keys()
         assert shared >= {"name", "title", "conditional", "epochs", "bytes"}
         assert all(entry[key] == described[key] for key in shared)
+
+
+def test_of_an_infogan_the_files_say_how_many_codes_are_continuous(tmp_path):
+    pair = data.load("digits", "train", 8, size=70)
+    for _ in store.train_run(tmp_path / "coded", tiny_config("infogan", n_epochs=1), pair):
+        pass
+    path = export.export(store.read_run(tmp_path / "coded"), tmp_path / "models")
+    described, layers = read_back(path)
+    (entry,) = json.loads((tmp_path / "models" / "index.json").read_text())["models"]
+    assert entry["continuous"] == described["continuous"] == CONTINUOUS
+    assert described["conditional"] and described["n_classes"] == 10
+    assert torch.equal(layers[0]["table"], layers[0]["table"][0, 0] * torch.eye(10))
 
 
 def refused(capsys, *arguments) -> str:

@@ -10,7 +10,8 @@ from ganlib.figures import verdicts
 from ganlib.studies import ledger
 
 PAGE = Path(__file__).resolve().parents[1] / "book" / "ledger.ipynb"
-NAMED = re.compile(r"\((C\d+(?: [a-c])?|4\.2 [a-i](?:, [a-i])*)\)")  # (C8), (C7 a), (4.2 e, f)
+# (C8), (C7 a), (4.2 e, f), (1 a)
+NAMED = re.compile(r"\((C\d+(?: [a-c])?|(?:4\.2|1) [a-i](?:, [a-i])*)\)")
 
 
 @pytest.fixture(scope="module")

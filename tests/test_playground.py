@@ -196,10 +196,14 @@ def drawing(page, act) -> None:
     )
 
 
-def wanted(name: str, seeds, digits, limit: float | None = None) -> np.ndarray:
-    """PyTorch's images for seeds and digits, side by side, as grey levels (32, 32 * N)."""
+def wanted(name: str, seeds, digits, limit: float | None = None, codes=()) -> np.ndarray:
+    """PyTorch's images for seeds and digits, side by side, as grey levels (32, 32 * N).
+
+    ``codes``: z's first numbers, which are continuous codes.
+    """
     run = store.find_run(name)
-    z = torch.stack([noise(seed, limit=limit) for seed in seeds])
+    z = torch.stack([noise(seed, run.config.latent_dim, limit) for seed in seeds])
+    z[:, : len(codes)] = torch.tensor(codes)
     images = generate(run.generator(), z, *([torch.tensor(digits)] if run.conditional else []))
     return np.concatenate(list(unscale(images)[:, 0].numpy()), axis=1)
 
@@ -445,6 +449,48 @@ def test_fingers_are_enough_and_the_picture_stays_in_sight(browser, address):
         box = part.bounding_box()
         assert box["y"] >= 0 and box["y"] + box["height"] <= 700
     context.close()
+
+
+def test_in_its_chapter_an_infogan_draws_as_its_codes_are_set(open_page):
+    page = open_page("book/unlabelled")
+    start(page)
+    first, second = (
+        page.get_by_role("slider", name=f"{which} continuous") for which in ("First", "Second")
+    )
+    assert page.get_by_label("Model").count() == 0  # there is one
+    assert same_grey(shown(page), wanted("infogan", [0] * 10, range(10), codes=(0.0, 0.0)))
+    drawing(page, lambda: first.press("End"))
+    drawing(page, lambda: second.press("Home"))
+    assert same_grey(shown(page), wanted("infogan", [0] * 10, range(10), codes=(1.0, -1.0)))
+    drawing(page, lambda: page.get_by_role("radio", name="One digit").check())
+    drawing(page, lambda: page.get_by_role("radio", name="3", exact=True).check())
+    drawing(page, lambda: second.fill("0.5"))
+    assert same_grey(shown(page), wanted("infogan", [0], [3], codes=(1.0, 0.5)))
+    told = page.locator(".pg-caption").inner_text()
+    assert "code 3 from seed 0" in told and "1.00 and 0.50" in told
+    drawing(page, lambda: page.get_by_role("radio", name="Walk").check())
+    drawing(page, lambda: page.get_by_role("slider", name="Way").press("End"))
+    assert same_grey(shown(page), wanted("infogan", [1], [3], codes=(1.0, 0.5)))
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Save").click()
+    name = "infogan-walk-code3-at1.00and0.50-seed0-to1-at100.png"
+    assert waiting.value.suggested_filename == name
+
+
+def test_codes_are_on_offer_for_models_that_have_them_alone(open_page):
+    page = open_page(PAGE)
+    start(page)
+    legend, slider = (
+        page.locator(".pg-digits legend"),
+        page.get_by_role("slider", name="continuous"),
+    )
+    assert slider.count() == 0 and legend.inner_text() == "Digit"
+    drawing(page, lambda: page.get_by_label("Model").select_option("infogan"))
+    assert slider.count() == 2 and legend.inner_text() == "Code of ten"
+    assert same_grey(shown(page), wanted("infogan", [0], [7], codes=(0.0, 0.0)))
+    drawing(page, lambda: page.get_by_label("Model").select_option("cgan"))
+    assert slider.count() == 0
+    assert same_grey(shown(page), wanted("cgan", [0], [7]))
 
 
 def test_the_front_page_has_a_small_one(open_page):

@@ -10,6 +10,7 @@ from conftest import Deadly, Killed, same_tensors, tiny_config
 from safetensors.torch import load_file
 
 from ganlib.configuration import TrainingConfig
+from ganlib.families import family
 from ganlib.runs import store
 from ganlib.runs.files import locked
 from ganlib.runs.store import RunError, read_run, train_run
@@ -50,7 +51,7 @@ def test_recipes_are_table_1_in_all_but_the_named_differences():
             ("c-dcgan", 20, 0.999),
             ("c-dcgan-larger-start", 10, 0.999),
         )
-    }
+    } | {"infogan": {"model": "infogan", **family("infogan").settings}}
     assert (table_1["model"], table_1["loss"], table_1["dataset"]) == ("gan", "bce", "mnist")
     assert table_1["train_size"] is None and table_1["d_steps"] == 1
 
@@ -253,14 +254,14 @@ def test_recorded_sheets_are_of_different_epochs(name):
 @every_recorded_run
 def test_recorded_losses_cover_every_iteration_and_keep_their_extremes(name):
     run = store.find_run(name)
-    history = run.losses()
+    history, columns = run.losses(), family(run.config.model).logged
     iterations_an_epoch = 938  # 60,000 images in batches of 64, the last one smaller
     n_epochs = run.config.n_epochs
     assert history.epoch_ends.tolist() == [iterations_an_epoch * k for k in range(1, n_epochs + 1)]
-    assert history.epochs.shape == (n_epochs, len(LOGGED), 6)
+    assert history.epochs.shape == (n_epochs, len(columns), 6)
     assert history.values.isfinite().all() and history.epochs.isfinite().all()
     epoch_of = (history.iterations - 1) // iterations_an_epoch
-    for column, logged in enumerate(LOGGED):
+    for column, logged in enumerate(columns):
         values = history.values[:, column]
         low, high = history.epoch(logged, "min"), history.epoch(logged, "max")
         assert (values >= low[epoch_of]).all() and (values <= high[epoch_of]).all()

@@ -12,7 +12,8 @@ from execute import chapters
 from PIL import Image
 
 from ganlib import data
-from ganlib.figures import collapse, curves
+from ganlib.families import family
+from ganlib.figures import codes, collapse, curves
 from ganlib.figures.plotting import mosaic
 from ganlib.runs import store
 from ganlib.studies.collapse import read
@@ -86,6 +87,12 @@ def of_training(results: dict, training: str, iteration: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(curves.palette_png(frame))))
 
 
+def of_codes(run: store.Run, **places: str) -> np.ndarray:
+    """One z as all codes of ten, the continuous ones as the sliders say."""
+    at = float(places["1st code"]), float(places["2nd code"])
+    return mosaic(codes.at_codes(run, at), 10)
+
+
 def sources(names: frozenset[str]) -> list:
     """Pairs of a function and its first argument, which together give a position's picture."""
     recorded = [store.find_run(name) for name in store.recorded_names()]
@@ -97,6 +104,8 @@ def sources(names: frozenset[str]) -> list:
         return [(of_models, [store.find_run(name) for name in SIDE_BY_SIDE])]
     if names == {"run", "epoch"}:
         return [(of_run_and_epoch, None)]
+    if names == {"1st code", "2nd code"}:
+        return [(of_codes, run) for run in recorded if family(run.config.model).codes]
     if names == {"training", "iteration"}:
         return [(of_training, read())]
     if names == {"digit"}:

@@ -22,8 +22,9 @@ from ganlib.studies.measures import COVERAGE, loss_range
 from ganlib.studies.study import Study
 
 every_study = pytest.mark.parametrize("name", STUDIES)
-# Of `rounding`, results come with the first recording after it.
-SHIPPED = [name for name in STUDIES if name != "rounding" or STUDIES[name].path.exists()]
+# Of these, results come with the first recording after them.
+LATER = "rounding", "codes", "few-labels"
+SHIPPED = [name for name in STUDIES if name not in LATER or STUDIES[name].path.exists()]
 every_shipped_study = pytest.mark.parametrize("name", SHIPPED)
 
 
@@ -109,6 +110,9 @@ def test_the_shipped_results_are_of_these_cells_and_each_has_its_sheet(name):
         assert [int(epoch) for epoch in one["metrics"]] == list(epochs)
         assert (made.path.with_suffix("") / f"{cell.name}.png").is_file()
         for found in (*one["metrics"].values(), *filter(None, [one.get("latest")])):
+            if [*found] == ["read"]:  # of test digits: nothing was drawn
+                assert 0 <= found["read"] <= 1
+                continue
             assert sum(found["class_counts"]) == found["n_images"] == metrics.N_IMAGES
             kind = family(cell.config.model)
             assert (found["accuracy"] is None) == (not kind.conditional or kind.codes)

@@ -1,6 +1,7 @@
 // The playground: the reader chooses, generator.js draws. Every <div class="playground"> becomes one,
 // once its reader asks; until then, and where scripts are off, it shows what the page has put there.
 // With the class "playground-row" it is the small one: a row of ten digits and a button for new z.
+// With "playground-codes" it offers only models with codes, and opens on a row of them.
 
 (() => {
   "use strict";
@@ -33,6 +34,10 @@
   }));
   const loaded = new Map();  // by name, shared by all playgrounds of the page
 
+  // The models that a playground offers.
+  const offered = (root, entries) => root.classList.contains("playground-codes")
+    ? entries.filter(({ continuous }) => continuous) : entries;
+
   async function loadModel(entry, onProgress) {
     if (!loaded.has(entry.name)) {
       loaded.set(entry.name, await Digits.load(MODELS, entry, onProgress));
@@ -56,7 +61,8 @@
     if (root.classList.contains("playground-row")) root.replaceChildren();  // a line for no scripts
     root.append(make("div", { class: "pg-offer" }, button, progress, message));
     // The index is small; with it the button can say beforehand what a press will cost.
-    listModels().then(([entry]) => {
+    listModels().then((entries) => {
+      const [entry] = offered(root, entries);
       if (entry && !button.disabled) button.textContent += ` (${megabytes(entry)})`;
     }, () => {});
 
@@ -64,7 +70,7 @@
       button.disabled = true;
       message.textContent = "";
       try {
-        const entries = await listModels();
+        const entries = offered(root, await listModels());
         const [entry] = entries;
         if (!entry) throw new Error("this copy of the book was built without models");
         button.textContent = `Loading ${megabytes(entry)} …`;
@@ -89,13 +95,20 @@
 
   function open(root, entries, model) {
     const small = root.classList.contains("playground-row");
+    const ofCodes = root.classList.contains("playground-codes");
     const state = {
-      view: small ? "row" : "one", digit: 7, seed: 0, end: 1, part: 0, limit: OFF,
+      view: small || ofCodes ? "row" : "one", digit: 7, seed: 0, end: 1, part: 0, limit: OFF,
+      c1: 0, c2: 0,
     };
     let turn = 0;  // of the drawing at work; an older one stops when it sees a newer
 
     // What is drawn, and from what. Cells are [z, label]; a seed beyond the last goes on counting.
     const z = (seed) => Digits.noise(seed, model.latent_dim, state.limit < OFF ? state.limit : Infinity);
+    // z with the continuous codes, its first numbers, as the sliders have them.
+    const coded = (z) => {
+      [state.c1, state.c2].slice(0, model.continuous ?? 0).forEach((code, i) => { z[i] = code; });
+      return z;
+    };
     const ten = Array.from({ length: 10 }, (_, i) => i);
     const views = {
       one: {
@@ -114,7 +127,7 @@
           ? ten.map((digit) => [z(state.seed), digit])
           : ten.map((i) => [z(state.seed + i), 0]),
         tell: () => model.conditional
-          ? `one z, from seed ${state.seed}, as all ten digits`
+          ? `one z, from seed ${state.seed}, as all ten ${kinds()}`
           : `ten z, from seeds ${state.seed} to ${state.seed + 9}`,
       },
       sheet: {
@@ -123,11 +136,15 @@
           ? ten.flatMap((i) => { const row = z(state.seed + i); return ten.map((d) => [row, d]); })
           : Array.from({ length: 100 }, (_, i) => [z(state.seed + i), 0]),
         tell: () => model.conditional
-          ? `ten rows, one z each, from seeds ${state.seed} to ${state.seed + 9}; ten digits`
+          ? `ten rows, one z each, from seeds ${state.seed} to ${state.seed + 9}; ten ${kinds()}`
           : `a hundred z, from seeds ${state.seed} to ${state.seed + 99}`,
       },
     };
-    const what = () => model.conditional ? `a ${state.digit}` : "what it likes,";
+    const kinds = () => (model.continuous ? "codes" : "digits");
+    const what = () => (model.continuous ? `code ${state.digit}`
+      : model.conditional ? `a ${state.digit}` : "what it likes,");
+    const signed = (code) => code.toFixed(2).replace("-", "−");
+    const codes = () => (model.continuous ? `, continuous codes ${signed(state.c1)} and ${signed(state.c2)}` : "");
     const percent = () => `${Math.round(100 * state.part)} %`;
     const within = () => (state.limit < OFF ? `, z within ± ${state.limit.toFixed(1)}` : "");
 
@@ -184,7 +201,8 @@
       picker.append(make("option", { value: name, selected: name === model.name },
         `${titled({ name, title }, entries)}, ${epochs} epochs`));
     }
-    const digits = make("fieldset", { class: "pg-digits" }, make("legend", {}, "Digit"),
+    const legend = make("legend", {});
+    const digits = make("fieldset", { class: "pg-digits" }, legend,
       ...choice("digit", ten.map((d) => [d, d]), state.digit, (digit) => { state.digit = digit; }));
     const free = make("p", { class: "pg-free" }, "This model knows no labels: which digit comes, z alone decides.");
     const show = make("fieldset", {}, make("legend", {}, "Show"),
@@ -194,13 +212,16 @@
     const end = seedField("end", "Second seed", "New second z");
     const way = slider("part", "Way from the first z to the second",
       { min: 0, max: 1, step: 0.01 }, percent);
+    const [first, second] = [["c1", "First continuous code"], ["c2", "Second continuous code"]].map(
+      ([key, text]) => slider(key, text, { min: -1, max: 1, step: 0.05 }, signed));
     const limit = slider("limit", "Truncation: z within",
       { min: 0.1, max: OFF, step: 0.1 }, (at) => (at < OFF ? `± ${at.toFixed(1)}` : "no limit"));
     const save = make("button", { type: "button", class: "pg-button", onclick: savePicture }, "Save as PNG");
 
     const controls = small
       ? [seed]
-      : [make("label", { class: "pg-field" }, "Model", picker), show, digits, free, seed, end, way, limit, save];
+      : [...(entries.length > 1 ? [make("label", { class: "pg-field" }, "Model", picker)] : []),
+        show, digits, free, first, second, seed, end, way, limit, save];
     root.replaceChildren(make("div", { class: "pg-app" },
       make("div", { class: "pg-stage", tabindex: -1 }, canvas, strip, caption, time),
       make("form", { class: "pg-controls", onsubmit: (event) => event.preventDefault() }, ...controls)));
@@ -232,13 +253,15 @@
       strip.hidden = end.hidden = way.hidden = !walking;
       digits.hidden = !single || !model.conditional;
       free.hidden = model.conditional;
+      first.hidden = second.hidden = !model.continuous;
+      legend.textContent = model.continuous ? "Code of ten" : "Digit";
       canvas.className = `pg-${state.view}`;
       tellWhat();
       draw({ strip: walking });
     }
 
     function tellWhat() {
-      const text = `${titled(model, entries)} draws ${views[state.view].tell()}${within()}.`;
+      const text = `${titled(model, entries)} draws ${views[state.view].tell()}${codes()}${within()}.`;
       caption.textContent = text;
       canvas.setAttribute("aria-label", text);
     }
@@ -273,7 +296,7 @@
           if (mine !== turn) return false;
           breath = performance.now();
         }
-        model.draw(noise, label).forEach((value, at) => {
+        model.draw(coded(noise), label).forEach((value, at) => {
           const grey = Math.round(127.5 * (value + 1));
           picture.data.set([grey, grey, grey, 255], 4 * at);
         });
@@ -285,7 +308,8 @@
     // What is on show, in the name too, so that two pictures do not get the same one.
     function fileName() {
       const parts = [model.name, state.view];
-      if (model.conditional && !digits.hidden) parts.push(`digit${state.digit}`);
+      if (model.conditional && !digits.hidden) parts.push(`${model.continuous ? "code" : "digit"}${state.digit}`);
+      if (model.continuous) parts.push(`at${state.c1.toFixed(2)}and${state.c2.toFixed(2)}`);
       parts.push(`seed${state.seed}`);
       if (state.view === "walk") parts.push(`to${state.end}`, `at${Math.round(100 * state.part)}`);
       if (state.limit < OFF) parts.push(`within${state.limit.toFixed(1)}`);

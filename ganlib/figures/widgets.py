@@ -99,6 +99,18 @@ def flip_book(
     return ipywidgets.VBox([slider, stacked(_pictures(pages, columns), slider)])
 
 
+def crossed(
+    pages: Sequence[Sequence[Tensor]], options: Sequence[str], descriptions: tuple[str, str]
+) -> ipywidgets.Widget:
+    """Two sliders over the same ``options``: the first picks a row of ``pages``, the second a page.
+
+    Each is a batch of images (N, 1, H, W), shown in a row. Both open in the middle.
+    """
+    first, second = (new_slider(options, one, len(options) // 2) for one in descriptions)
+    inner = [stacked(_pictures(row, len(row[0])), second) for row in pages]
+    return ipywidgets.VBox([first, second, stacked(inner, first)])
+
+
 def epoch_slider(run: Run, start: int = -1) -> ipywidgets.Widget:
     """The run's sample sheet at each epoch that it kept, the same z; ``start``: the first shown."""
     epochs = run.sample_epochs()

@@ -4,7 +4,8 @@
     RUN.bin     all their numbers, little-endian, each array at a multiple of four bytes
     index.json  the models in the folder, for a page that lets its reader choose
 
-A layer takes the values x that the layer before it made; the first takes z (latent_dim,).
+A layer takes the values x that the layer before it made; the first takes z (latent_dim,). Of an
+InfoGAN, labels are codes, and so are z's first numbers, in (-1, 1): ``continuous`` says how many.
 
     embedding    x, then row ``label`` of the table (n_classes, width)
     dense        weight (out, in) times x, plus bias (out,)
@@ -32,6 +33,7 @@ from torch import Tensor, nn
 from ganlib import Refused
 from ganlib.families import family
 from ganlib.models.convolutional import UpConv2d
+from ganlib.models.infogan import CONTINUOUS
 from ganlib.models.normalisation import ConditionalBatchNorm
 from ganlib.runs.files import digest, locked, read_json, write_whole
 from ganlib.runs.store import GOES_ON, Run, RunError
@@ -183,6 +185,8 @@ def export(run: Run, folder: Path | str) -> Path:
         "conditional": run.conditional,
         "epochs": run.epochs_done,
     }
+    if family(config.model).codes:  # its classes are no digits, and so many of z's numbers codes
+        about["continuous"] = CONTINUOUS
     n_classes = config.n_classes if run.conditional else 0
     described, content = encode(run.generator(), config.latent_dim, n_classes)
     fixed = {name: value for name, value in asdict(config).items() if name not in GOES_ON}

@@ -3,9 +3,17 @@
 A new one is a file beside this with its `Study`, and a line here.
 """
 
-from ganlib.studies import improvements, length, paper, rounding
+from ganlib.studies import codes, few_labels, improvements, length, paper, rounding
 from ganlib.studies.study import Study
 
 STUDIES: dict[str, Study] = {
-    study.name: study for study in (paper.STUDY, length.STUDY, improvements.STUDY, rounding.STUDY)
+    study.name: study
+    for study in (
+        paper.STUDY,
+        length.STUDY,
+        improvements.STUDY,
+        codes.STUDY,
+        few_labels.STUDY,
+        rounding.STUDY,
+    )
 }

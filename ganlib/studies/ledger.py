@@ -42,9 +42,13 @@ class Entry:
 
 
 def shipped() -> dict[str, dict]:
-    """The results of every study that a claim rests on, as they ship, by its name."""
+    """The results of every study that a claim rests on, as they ship, by its name.
+
+    A study that has none yet has no run; then each of its claims lacks runs.
+    """
     named = [(study.name, study.longer) for study in STUDIES.values() if study.claims]
-    return {name: STUDIES[name].load() for names in named for name in names if name}
+    own = {name: STUDIES[name] for names in named for name in names if name}
+    return {name: one.load() if one.path.exists() else one.nothing() for name, one in own.items()}
 
 
 def verdicts(results: Mapping[str, dict]) -> list[Entry]:

@@ -11,7 +11,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from ganlib.configuration import TrainingConfig
-from ganlib.families import build
+from ganlib.families import build, family
 from ganlib.judge.metrics import Reference
 from ganlib.runs.files import commit, locked, own_files, settle
 from ganlib.runs.manifest import about
@@ -44,6 +44,8 @@ RECIPES = {
             ("c-dcgan-larger-start", 10, 0.999),
         )
     },
+    # The seed of the study `codes` whose error is the median one.
+    "infogan": TrainingConfig(model="infogan", loss="bce", **family("infogan").settings),
 }
 
 

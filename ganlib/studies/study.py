@@ -99,6 +99,12 @@ class Study:
             runs.append(run | {"sheet": path.with_suffix("") / f"{run['name']}.png"})
         return self.join(results | {"runs": runs} | self.frame(), path)
 
+    def nothing(self) -> dict:
+        """Results as :meth:`load` gives them, of no run: before the study was first trained."""
+        epochs = self.cells_of(0)[0].epochs
+        made = {"protocol": {"epochs": list(epochs), "n_epochs": epochs[-1]}, "runs": []}
+        return made | {"floor": {}, "floor_by_count": {}} | self.frame()
+
     def frame(self) -> dict:
         """What results have beside runs and measures: ``cells``, levels by name, and ``needs``."""
         fuller_first = sorted((self.cells_of(0), self.cells_of(1)), key=len, reverse=True)
