@@ -15,11 +15,11 @@ from torch import Tensor
 from ganlib.figures.plotting import D_ORANGE, G_BLUE, GREEN, GREY, INK, draw_grid, new_figure
 from ganlib.figures.tables import Table
 from ganlib.losses import BCE, MSE, bce_generator, mse_generator, saturating_generator
-from ganlib.runs.history import LOGGING_RULES, LossHistory
+from ganlib.runs.history import LossHistory
 from ganlib.runs.store import Run
 from ganlib.studies import densities
 from ganlib.studies.analysis import ENOUGH, Vote, combine, last_epoch, read
-from ganlib.studies.measures import COVERAGE, FRECHET, RANGE, WAYS, resemblance
+from ganlib.studies.measures import COVERAGE, FRECHET, RANGE, WAYS
 from ganlib.studies.paper import AVERAGE, FIGURES, factor_effects
 
 _PLAYERS = (("d_loss", "discriminator", D_ORANGE, "-"), ("g_loss", "generator", G_BLUE, "--"))
@@ -58,30 +58,6 @@ def recorded_losses(runs: Sequence[Run]) -> Figure:
         place.set(xlim=(1, 200), ylim=(0, None))
     axes[1, 1].legend(frameon=False, fontsize=8, loc="upper right", ncols=2)
     return figure
-
-
-def ranges_table(runs: Sequence[Run]) -> Table:
-    """Both losses' range in each run under each logging rule."""
-    rules = LOGGING_RULES
-    rows = []
-    for run in runs:
-        found = run.losses().ranges("g_loss", "d_loss")
-        shown = [f"{found[rule][0]:.2f} to {found[rule][1]:.2f}" for rule in rules]
-        rows.append((run.name, run.config.loss, *shown))
-    said = "; ".join(f"{n}: {low} to {high}" for n, (low, high) in FIGURES.items())
-    return Table(("run", "loss", *rules), rows, f"the paper: {said}")
-
-
-def resemblance_table(runs: Sequence[Run]) -> Table:
-    """For each of the paper's figures, by what factor each run's range misses its worse end."""
-    rules, rows = LOGGING_RULES, []
-    for figure, ends in FIGURES.items():
-        for run in runs:
-            found = run.losses().ranges("g_loss", "d_loss")
-            shown = [f"× {resemblance(found[rule], ends):.1f}" for rule in rules]
-            rows.append((figure, run.name, *shown))
-    caption = "how far the worse of both ends is from the paper's; × 1.0 would be the same range"
-    return Table(("the paper's", "run", *rules), rows, caption)
 
 
 def range_effects_table(results: dict) -> Table:

@@ -215,22 +215,6 @@ def loss_curves(history: LossHistory, title: str = "") -> Figure:
     return figure
 
 
-def score_curves(history: LossHistory, title: str = "") -> Figure:
-    """What D believes, by epoch: how probably real it finds real images and generated ones."""
-    figure, axes = new_figure(8, 2.6)
-    epochs = np.arange(1, len(history.epochs) + 1)
-    axes.plot(epochs, history.epoch("d_real"), "-", color=D_ORANGE, label="D(x), real images")
-    axes.plot(
-        epochs, history.epoch("d_fake"), "--", color=G_BLUE, label="D(G(z)), generated images"
-    )
-    axes.axhline(0.5, color=INK, lw=1, ls=":")
-    axes.annotate("cannot tell", (len(epochs), 0.5), ha="right", va="bottom", fontsize=9)
-    axes.set(xlabel="epoch", ylabel="mean probability", title=title)
-    axes.set(ylim=(0, 1.25), yticks=(0, 0.5, 1), xlim=(1, len(epochs)))
-    axes.legend(frameon=False, loc="upper left", ncols=2)
-    return figure
-
-
 def generator_gradients() -> Figure:
     """Eq. 1 against Eq. 3: the generator's loss, and its slope, against D's verdict D(G(z)).
 
