@@ -123,6 +123,11 @@ def test_chapters_are_short(chapter, notebook):
     assert html.count("<td") <= 200
 
 
+def test_the_five_chapters_of_the_paper_are_short_together():
+    read = [nbformat.read(ROOT / chapter, as_version=4) for chapter in NUMBERED[:5]]
+    assert sum(map(words, read)) <= 8500
+
+
 def test_every_stub_waits_for_the_reader_and_its_solution_is_right(chapter, notebook):
     """A stub's check says "Not yet", and that of the folded cell after it "Right."."""
     code = code_cells(notebook)

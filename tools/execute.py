@@ -27,6 +27,7 @@ from PIL import Image
 from traitlets.config import Config
 
 from ganlib import data
+from ganlib.figures.narrow import KEY
 
 ROOT = Path(__file__).resolve().parents[1]
 COPY = ROOT / "_build" / "executed"
@@ -149,9 +150,10 @@ def tidy(path: Path) -> None:
         if "outputs" in cell:
             cell.outputs = whole_streams(cell.outputs)
         for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                png = base64.b64decode(output.data["image/png"])
-                output.data["image/png"] = base64.b64encode(with_palette(png)).decode() + "\n"
+            for kept, key in ((output.get("data", {}), "image/png"), (output.get("metadata"), KEY)):
+                if kept and key in kept:
+                    png = base64.b64decode(kept[key])
+                    kept[key] = base64.b64encode(with_palette(png)).decode() + "\n"
     text = nbformat.writes(notebook)
     numbers = {name: f"{path.stem}-{n:04d}" for n, name in enumerate(widgets_in_order(notebook))}
     if numbers:

@@ -67,7 +67,7 @@ function explainTerm(link, number) {
 function linkToFullSize(picture) {
   const link = document.createElement("a");
   link.href = picture.src;
-  link.className = "book-full";
+  link.className = `book-full ${picture.className}`; // wide or narrow
   picture.replaceWith(link);
   link.append(picture);
 }

@@ -58,7 +58,8 @@ def gallery(study: Study, seed: int = 0, n_rows: int = 4, folder: Path | None = 
     rows = study.shown()
     across = max(map(len, rows.values()))
     size = 8.6, len(rows) * (1.22 if across > 2 else 2.05)
-    figure, axes = new_figure(*size, len(rows), across, squeeze=False)
+    beside = across if across > 2 else 1  # on a narrow screen
+    figure, axes = new_figure(*size, len(rows), across, beside, squeeze=False)
     above = [""] * across
     for line, (words, cells) in zip(axes, rows.items()):
         for place in line[len(cells) :]:
@@ -67,7 +68,7 @@ def gallery(study: Study, seed: int = 0, n_rows: int = 4, folder: Path | None = 
             _draw_sheet(line[column], folder / f"{name}-seed{seed}.png", n_rows)
             if title != above[column]:
                 above[column] = title
-                line[column].set_title(title, fontsize=9 if len(title) > 20 else 10)
+                line[column].set_title(title, fontsize=9 if len(title) > 10 else 10)
         if across > 2:
             line[0].set_ylabel(words)
     return figure

@@ -187,22 +187,21 @@ _SHOWN = (  # under each frame: key, words, form
 
 
 def frames(run: Run, epochs: Sequence[int], n_rows: int = 6) -> Iterator[np.ndarray]:
-    """A picture for each epoch: samples, the losses with a cursor at it, measures; (H, W, 3) uint8.
+    """A picture for each epoch: samples, measures, the losses with a cursor at it; (H, W, 3) uint8.
 
     All frames of all runs are of one size.
     """
-    figure, (left, right) = new_figure(7.6, 2.5, 1, 2, width_ratios=(1.35, 1))
+    figure, (above, below) = new_figure(4.8, 4.8, 2, 1, height_ratios=(1.9, 1))
     canvas = FigureCanvasAgg(figure)
-    _draw_losses(right, run.losses())
-    right.set(xlim=(0, run.epochs_done), ylim=(0, None), xlabel="epoch", ylabel="loss")
-    right.tick_params(labelsize=8)
-    cursor = right.axvline(0, color=INK, lw=1.5)
+    _draw_losses(below, run.losses())
+    below.set(xlim=(0, run.epochs_done), ylim=(0, None), xlabel="epoch", ylabel="loss")
+    cursor = below.axvline(0, color=INK, lw=1.5)
     measured = run.metrics()
     for epoch in epochs:
-        left.clear()
-        draw_grid(left, run.samples(epoch)[: 10 * n_rows], 10)
-        left.set_title(f"{run.name}, epoch {epoch}", fontsize=10)
-        left.set_xlabel(_measures_in_words(measured.get(epoch)), fontsize=8.5)
+        above.clear()
+        draw_grid(above, run.samples(epoch)[: 10 * n_rows], 10)
+        above.set_title(f"{run.name}, epoch {epoch}", fontsize=10)
+        above.set_xlabel(_measures_in_words(measured.get(epoch)), fontsize=9.5)
         cursor.set_xdata([epoch, epoch])
         canvas.draw()
         yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
