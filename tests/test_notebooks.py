@@ -235,10 +235,12 @@ def test_saved_as_make_notebooks_saves(chapter, tmp_path):
     assert copy.read_text() == (ROOT / chapter).read_text()
 
 
+@pytest.mark.parametrize("opaque", [True, False])
 @pytest.mark.parametrize("n_colours", [2, 256, 3000])
-def test_figures_get_a_palette_and_grey_sheets_lose_nothing(n_colours):
+def test_figures_get_a_palette_and_grey_sheets_lose_nothing(n_colours, opaque):
     rng = np.random.default_rng(0)
     colours = rng.integers(0, 256, (n_colours, 4), dtype=np.uint8)
+    colours[:, 3] |= 255 * opaque
     pixels = colours[np.sort(rng.integers(0, n_colours, 40_000))].reshape(200, 200, 4)
     buffer = io.BytesIO()
     Image.fromarray(pixels, "RGBA").save(buffer, "PNG")

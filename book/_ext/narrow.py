@@ -1,17 +1,23 @@
 """For Sphinx: on a small screen, a figure's narrow drawing takes its place.
 
-A notebook's output keeps that drawing in its metadata (ganlib/figures/narrow.py). The page has both
-pictures, and the style sheet shows the one that fits.
+A notebook's output keeps that drawing in its metadata (ganlib/figures/narrow.py). The page names
+both, in a `picture`, and the browser fetches the one that fits.
 """
 
 import base64
 import hashlib
 import json
+import re
 from pathlib import Path
 
 from docutils import nodes
 
 from ganlib.figures.narrow import KEY
+
+SMALL = "(max-width: 640px)"
+PAIR = re.compile(
+    r'(<img [^>]*class="book-wide"[^>]*>)\s*<img [^>]*class="book-narrow"[^>]*src="([^"]*)"[^>]*>'
+)
 
 
 def narrow_drawings(notebook: dict) -> dict[str, bytes]:
@@ -27,7 +33,7 @@ def narrow_drawings(notebook: dict) -> dict[str, bytes]:
 
 
 def add_narrow(app, doctree) -> None:
-    """Put the narrow picture, with the same words for who cannot see it, behind the wide one."""
+    """Put the narrow picture behind the wide one, so that Sphinx takes both along."""
     path = Path(app.env.doc2path(app.env.docname))
     if path.suffix != ".ipynb":
         return
@@ -42,10 +48,24 @@ def add_narrow(app, doctree) -> None:
         file.write_bytes(drawings[name])
         wide["classes"].append("book-wide")
         narrow["classes"].append("book-narrow")
-        narrow["loading"] = "lazy"  # a wide screen never asks for it
         wide.parent.insert(wide.parent.index(wide) + 1, narrow)
+
+
+def as_one(html: str) -> str:
+    """The page with every such pair of pictures in one, which the browser chooses from."""
+    return PAIR.sub(
+        rf'<picture><source media="{SMALL}" srcset="\2" />\1</picture>',
+        html,
+    )
+
+
+def choose(app, pagename, templatename, context, doctree) -> None:
+    """Let the browser choose."""
+    if doctree is not None:
+        context["body"] = as_one(context["body"])
 
 
 def setup(app) -> dict:
     app.connect("doctree-read", add_narrow, priority=400)  # before Sphinx collects the pictures
+    app.connect("html-page-context", choose)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -17,7 +17,6 @@ KEY = "narrow"  # in an output's metadata: a PNG, in base64
 WIDTH = 4.0  # inches; on a screen of 360 pixels, letters of 8 points are 10 pixels high
 _DPI = 150
 _LONG = 14  # letters of a row's name that leave too little room beside it
-_ROOM = 0.55  # inches above and below a panel for its title and its labels
 
 
 class TwoFold(Figure):
@@ -115,5 +114,8 @@ def _heights(panels: list[Axes], height: float, across: int) -> list[float]:
         if place.get_aspect() == "auto":
             found.append(height * ratios[row] / sum(ratios))
         else:
-            found.append(place.get_data_ratio() * (WIDTH / across - 0.1) + _ROOM)
+            room = 0.15 + 0.35 * bool(place.get_title()) + 0.25 * bool(place.get_xlabel())
+            room += place.get_data_ratio() * (WIDTH / across - 0.1)
+            along = max(map(len, place.get_ylabel().split("\n")))  # letters, set upwards
+            found.append(max(room, 0.09 * along))
     return [max(found[first : first + across]) for first in range(0, len(found), across)]
