@@ -103,10 +103,10 @@ def discriminators_on_a_line(real: Tensor, fake: Tensor, trained: dict[str, Tens
     right.axhline(0.5, color=INK, lw=0.8, ls=":")
     left.set(title="two densities", xlabel="x", ylabel="density", xlim=(-4.5, 4.5))
     right.set(title="the best discriminator", xlabel="x", ylabel="D(x)", xlim=(-4.5, 4.5))
-    right.set_ylim(-0.03, 1.25)
+    right.set_ylim(-0.03, 1.4)
     left.set_ylim(0, 1.35 * float(max(real.max(), fake.max())))  # room for the legend
     left.legend(frameon=False, fontsize=8.5, loc="upper center", ncols=2)
-    right.legend(frameon=False, fontsize=8.5, loc="upper center", ncols=3)
+    right.legend(frameon=False, fontsize=8.5, loc="upper center", ncols=2)
     return figure
 
 

@@ -47,7 +47,8 @@ def _draw_game(place: Axes, moment: Moment, real: Tensor) -> None:
     best = densities.optimal_discriminator(real, moment.density)
     place.plot(x, best, color=D_ORANGE, lw=4, alpha=0.25, label="best D(x)")
     place.set(xlim=(-4.5, 4.5), ylim=(0, 1.4), xlabel="x", title=f"step {moment.step}")
-    place.legend(frameon=False, fontsize=9, loc="upper center", ncols=2)
+    look = {"framealpha": 1, "edgecolor": "none"}  # a narrow density may rise behind it
+    place.legend(fontsize=9, loc="upper center", ncols=2, **look)
 
 
 def game_frames(moments: Sequence[Moment], real: Tensor, loss: Loss) -> Iterator[np.ndarray]:

@@ -81,10 +81,9 @@ def _complete(panels: list[Axes], columns: int) -> None:
 
 
 def _has_names(place: Axes) -> bool:
-    """Whether its rows have names, or places of their own, where numbers would stand else."""
-    return place.get_aspect() == "auto" and isinstance(
-        place.yaxis.get_major_locator(), FixedLocator
-    )
+    """Whether what stands at its left are names of rows, or numbers that were chosen."""
+    chosen = isinstance(place.yaxis.get_major_locator(), FixedLocator)
+    return chosen and place.get_aspect() == "auto"
 
 
 def _names_inside(place: Axes) -> None:
@@ -97,9 +96,7 @@ def _names_inside(place: Axes) -> None:
         place.annotate(label.get_text(), (0, at), (0, 4), place.get_yaxis_transform(),
                        textcoords="offset points", **look)  # fmt: skip
     place.tick_params("y", labelleft=False)
-    place.set_ylim(
-        place.get_ylim()[0], place.get_ylim()[1] - 0.4
-    )  # upside down; room for the first
+    place.set_ylim(top=min(place.get_yticks()) - 0.9)  # upside down; room for the first
 
 
 def _heights(panels: list[Axes], height: float, across: int) -> list[float]:
