@@ -90,14 +90,12 @@ def discriminator_step_apart(
 
     So each kind is normalised by its own mean and variance (Radford et al. 2016).
     """
-    real_scores = discriminator(real, *real_labels)
-    fake_scores = discriminator(fake, *fake_labels)
-    real_loss, fake_loss = loss.real(real_scores), loss.fake(fake_scores)
-    optimizer.zero_grad()
-    discriminator_loss(real_loss, fake_loss).backward()
-    optimizer.step()
-    scores = torch.cat([real_scores, fake_scores])
-    return real_loss.detach(), fake_loss.detach(), scores.detach()
+
+    def in_two_passes(images: Tensor, *labels: Tensor) -> Tensor:
+        halves = (both.split([len(real), len(fake)]) for both in (images, *labels))
+        return torch.cat([discriminator(*half) for half in zip(*halves)])
+
+    return discriminator_step(in_two_passes, optimizer, loss, real, fake, real_labels, fake_labels)
 
 
 @torch.no_grad()
