@@ -8,7 +8,7 @@ import torch
 from ganlib.judge.mixtures import draw, ring
 from ganlib.losses import LOSSES
 from ganlib.models.points import PointDiscriminator, PointGenerator
-from ganlib.steps import Batch, adversarial, discriminator_step, generator_step
+from ganlib.steps import Batch, discriminator_step, generator_step
 from ganlib.studies.modes import Protocol, training
 from ganlib.studies.unrolled import look_ahead, unrolled_step
 from ganlib.training import Adam

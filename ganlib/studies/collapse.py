@@ -5,8 +5,8 @@ Each row trains ten seeds of a protocol and keeps what they find, in ``collapse.
 As published, the protocols are too long for a processor: ten seeds of PacGAN's take hundreds of
 thousands of iterations of networks with half a million weights. So the rows are *small copies*: all
 settings are the published ones but the networks' widths, the size of a batch in VEEGAN's, and the
-number of iterations; and one row has VEEGAN's own widths and batch. Unrolling, five times the work
-of each iteration, has half as many.
+number of iterations; and one row has VEEGAN's own widths and batch. Unrolling, which makes each
+iteration five or six times as long, has half as many.
 """
 
 import json
@@ -137,7 +137,7 @@ def _plain(protocol: Protocol) -> dict:
 
 
 def trained_by(row: dict) -> dict:
-    """A kept row's protocol. A field newer than the row is at its default, which changes nothing."""
+    """A kept row's protocol; a field newer than the row has its default, which changes nothing."""
     return _plain(Protocol()) | row["protocol"]
 
 
