@@ -130,22 +130,23 @@ def adversarial(
     inputs: Callable[[int], tuple],
     config: TrainingConfig,
     d_step: Callable | None = None,
+    g_step: Callable | None = None,
 ) -> tuple[Tensor, ...]:
     """G once, then D once on each of the batches ``shown``; a scalar for each of LOGGED.
 
     ``inputs(n)``: what G is called with to make n images: noise, and for a CGAN labels, which D
     hears too. Each batch has as many fakes as real images; the first fakes are those that G learned
-    from. After several D steps, the last is logged: it is the state that G meets next. ``d_step``:
-    another than `discriminator_step`, of its form.
+    from. After several D steps, the last is logged: it is the state that G meets next. ``d_step``
+    and ``g_step``: others than `discriminator_step` and `generator_step`, of their forms.
     """
-    d_step = d_step or discriminator_step
+    d_step, g_step = d_step or discriminator_step, g_step or generator_step
     loss, generator, discriminator = LOSSES[config.loss], players.generator, players.discriminator
     for number, (images, labels) in enumerate(shown):
         z, *wanted = inputs(len(images))
         wanted = tuple(wanted)
         if number == 0:
             g_optimizer = players.optimizers["g_optimizer"]
-            fake, g_loss = generator_step(generator, discriminator, g_optimizer, loss, z, wanted)
+            fake, g_loss = g_step(generator, discriminator, g_optimizer, loss, z, wanted)
         else:
             with torch.no_grad():
                 fake = generator(z, *wanted)

@@ -15,6 +15,7 @@ from ganlib.configuration import TrainingConfig
 from ganlib.judge.mixtures import Mixture, draw, grid, modes_and_near, ring
 from ganlib.models.points import Many, PointDiscriminator, PointGenerator
 from ganlib.steps import Batch, Replayed, adversarial, average_step, own_stream
+from ganlib.studies.unrolled import unrolled_step
 from ganlib.training import Players, epoch_seed, start
 
 DATA = {"ring": ring(), "wide ring": ring(radius=2.0, sigma=0.02), "grid": grid()}
@@ -40,6 +41,7 @@ class Protocol:
     batch_size: int = 500  # what D judges at once: points, or packs of them
     pack: int = 1
     label: bool = False  # both players are told the mode
+    unroll: int = 0  # steps that D looks ahead while G learns
     iterations: int = 5000
 
     @property
@@ -106,7 +108,9 @@ def training(
 
     def iterate(players: Players, _shown: list) -> Tensor:
         real = Batch(*_for_each(partial(draw, mixture, config.batch_size), rngs))
-        found = adversarial(players, [real], inputs, config)
+        ahead = {"d_optimizer": players.optimizers["d_optimizer"], "steps": protocol.unroll}
+        g_step = partial(unrolled_step, real=real, **ahead) if protocol.unroll else None
+        found = adversarial(players, [real], inputs, config, g_step=g_step)
         average_step(players.average, players.generator, EMA, players.iteration)
         return torch.stack(found)
 
