@@ -10,6 +10,7 @@ from pathlib import Path
 from ganlib.configuration import TrainingConfig
 from ganlib.runs.store import SAMPLE_EPOCHS, RunError, find_run
 from ganlib.studies.engine import Cell, loss_ranges
+from ganlib.studies.measures import ACCURACY, CLASSES, COVERAGE, FRECHET, PRECISION, RECALL
 from ganlib.studies.recording import RECIPES
 from ganlib.studies.study import Study
 
@@ -76,4 +77,5 @@ STUDY = Study(
     with_recorded,
     needs=SEEDS,
     named=lambda levels: levels["cell"],
+    measures=(COVERAGE, RECALL, PRECISION, FRECHET, CLASSES, ACCURACY),
 )
