@@ -1,4 +1,7 @@
-"""Unrolling: G learns from a D that has already answered (Metz et al. 2017)."""
+"""Unrolling: G learns from a D that has already answered.
+
+Metz, Poole, Pfau, Sohl-Dickstein 2017; see `unrolled_step` for what is theirs.
+"""
 
 from collections.abc import Iterable
 
