@@ -83,11 +83,11 @@ def cgan(title: str, generator: Callable, discriminator: Callable, **other) -> F
     return Family(title, networks, conditional=True, inputs=noise_and_label, **other)
 
 
-def coded(title: str, scale: float = infogan.SCALE, **terms) -> Family:
-    """An InfoGAN. ``scale``: of its one-hot codes; ``terms``: settings of `infogan.infogan`."""
+def coded(title: str, networks: Callable = infogan.networks, **terms) -> Family:
+    """An InfoGAN. ``networks``: of that form; ``terms``: settings of `infogan.infogan`."""
     return Family(
         title,
-        partial(infogan.networks, scale=scale),
+        networks,
         conditional=True,
         codes=True,
         settings={"n_epochs": 15, "lr": 0.001, "d_lr": 0.0002, "latent_dim": 64},
@@ -112,6 +112,8 @@ def few(title: str, change: Callable | None = None, **other) -> Family:
 
 # Salimans' generator learns from D's features, and his D's ten classes are a loss of their own.
 matching = partial(few, generator_step=semi_supervised.matching_step, class_loss=cross_entropy)
+
+small_codes = partial(infogan.networks, scale=1.0)
 
 # What makes a generator convolutional: its layers, and how many maps each of them has.
 CONVOLUTIONAL = {"make_layers": convolutional_layers, "widths": (128, 64, 32)}
@@ -184,9 +186,9 @@ MODELS = {
     "infogan": coded("InfoGAN"),
     "infogan-early": coded("InfoGAN, the term from the start", hold=0),
     "infogan-never": coded("InfoGAN without the term", hold=inf),
-    "infogan-scale1": coded("InfoGAN with small codes", scale=1.0),
-    "infogan-early-scale1": coded("InfoGAN with small codes, early", scale=1.0, hold=0),
-    "infogan-never-scale1": coded("InfoGAN with small codes, no term", scale=1.0, hold=inf),
+    "infogan-scale1": coded("InfoGAN with small codes", small_codes),
+    "infogan-early-scale1": coded("InfoGAN with small codes, early", small_codes, hold=0),
+    "infogan-never-scale1": coded("InfoGAN with small codes, no term", small_codes, hold=inf),
     # A few labels, and all other images without one. The labelled as they are, or changed a little.
     "sgan": few("SGAN"),
     "sgan-shifts": few("SGAN with shifts", shift),

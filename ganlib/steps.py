@@ -4,7 +4,8 @@ A family of models (:mod:`ganlib.families`) names its step, what its generator i
 what it learns from in one iteration; :mod:`ganlib.training` repeats that, knowing none of it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
@@ -89,27 +90,32 @@ def discriminator_step_apart(
 
     So each kind is normalised by its own mean and variance (Radford et al. 2016).
     """
-    real_scores = discriminator(real, *real_labels)
-    fake_scores = discriminator(fake, *fake_labels)
-    real_loss, fake_loss = loss.real(real_scores), loss.fake(fake_scores)
-    optimizer.zero_grad()
-    discriminator_loss(real_loss, fake_loss).backward()
-    optimizer.step()
-    scores = torch.cat([real_scores, fake_scores])
-    return real_loss.detach(), fake_loss.detach(), scores.detach()
+
+    def in_two_passes(images: Tensor, *labels: Tensor) -> Tensor:
+        halves = (both.split([len(real), len(fake)]) for both in (images, *labels))
+        return torch.cat([discriminator(*half) for half in zip(*halves)])
+
+    return discriminator_step(in_two_passes, optimizer, loss, real, fake, real_labels, fake_labels)
 
 
 @torch.no_grad()
-def average_step(average: nn.Module, latest: nn.Module, decay: float, iteration: int) -> None:
+def average_step(
+    average: nn.Module, latest: nn.Module, decay: float, iteration: int | Tensor
+) -> None:
     """Move ``average``, weights and running statistics alike, a little towards ``latest``'s.
 
     What lies n iterations back counts for ``decay`` to the power n; in the first iterations for
-    less, so that the random start is soon forgotten.
+    less, so that the random start is soon forgotten. ``iteration``: from 0 on; a tensor () in what
+    is replayed, see `Replayed`.
     """
-    decay = min(decay, iteration / (iteration + 10))
+    if isinstance(iteration, Tensor):
+        moved = 1 - (iteration.double() / (iteration + 10)).clamp(max=decay)
+        moved = moved.to(next(average.parameters()).dtype)
+    else:
+        moved = 1 - min(decay, iteration / (iteration + 10))
     for kept, new in zip(average.state_dict().values(), latest.state_dict().values()):
         if kept.is_floating_point():  # what is none counts batches
-            kept.lerp_(new, 1 - decay)
+            kept.lerp_(new, moved)
 
 
 # --- The step that joins them --------------------------------------------------------------------
@@ -124,22 +130,23 @@ def adversarial(
     inputs: Callable[[int], tuple],
     config: TrainingConfig,
     d_step: Callable | None = None,
+    g_step: Callable | None = None,
 ) -> tuple[Tensor, ...]:
     """G once, then D once on each of the batches ``shown``; a scalar for each of LOGGED.
 
     ``inputs(n)``: what G is called with to make n images: noise, and for a CGAN labels, which D
     hears too. Each batch has as many fakes as real images; the first fakes are those that G learned
-    from. After several D steps, the last is logged: it is the state that G meets next. ``d_step``:
-    another than `discriminator_step`, of its form.
+    from. After several D steps, the last is logged: it is the state that G meets next. ``d_step``
+    and ``g_step``: others than `discriminator_step` and `generator_step`, of their forms.
     """
-    d_step = d_step or discriminator_step
+    d_step, g_step = d_step or discriminator_step, g_step or generator_step
     loss, generator, discriminator = LOSSES[config.loss], players.generator, players.discriminator
     for number, (images, labels) in enumerate(shown):
         z, *wanted = inputs(len(images))
         wanted = tuple(wanted)
         if number == 0:
             g_optimizer = players.optimizers["g_optimizer"]
-            fake, g_loss = generator_step(generator, discriminator, g_optimizer, loss, z, wanted)
+            fake, g_loss = g_step(generator, discriminator, g_optimizer, loss, z, wanted)
         else:
             with torch.no_grad():
                 fake = generator(z, *wanted)
@@ -153,6 +160,87 @@ def adversarial(
 
 
 adversarial_apart = partial(adversarial, d_step=discriminator_step_apart)
+
+
+# --- The same step again and again, on a GPU -----------------------------------------------------
+
+
+class Replayed:
+    """An iteration as one CUDA graph: its hundred small kernels are launched as one.
+
+    So small a network keeps a GPU waiting for Python, which calls kernel after kernel. Here the
+    first calls run as they are, the next is recorded, and all others replay the recording on other
+    images. They draw the same random numbers and make the same sums. Batches of another shape, such
+    as an epoch's last, run as they are; and so does all, from then on, where an iteration cannot be
+    recorded, since it reads a number off the GPU.
+
+    ``iterate(players, shown)`` returns a tensor. It has to do the same whenever it is called, but
+    for ``players.iteration``, which is a tensor () on the device while it is recorded. ``rngs``:
+    the random streams that it draws from beside the global one, all on the device.
+    """
+
+    WARM = 3  # calls as they are: the optimisers' moments and the libraries' workspaces come to be
+
+    def __init__(self, iterate: Callable[..., Tensor], rngs: Sequence[torch.Generator]):
+        self.iterate, self.rngs, self.device = iterate, rngs, rngs[0].device
+        self.calls, self.graph = 0, None
+
+    def __call__(self, players, shown: list[Batch]) -> Tensor:
+        self.calls += 1
+        if self.calls == self.WARM + 1:
+            self._record(players, shown)
+        if self.graph is None or _shapes(shown) != _shapes(self.shown):
+            return self.iterate(players, shown)
+        for kept, new in zip(self.shown, shown):
+            for mine, part in zip(kept, new):
+                mine.copy_(part)
+        self.iteration.fill_(players.iteration)
+        self.graph.replay()
+        return self.found.clone()
+
+    def _record(self, players, shown: list[Batch]) -> None:
+        """Sets ``graph``, the tensors that it reads and the one that it writes; runs nothing."""
+        self.shown = [Batch(*(part.clone() for part in batch)) for batch in shown]
+        self.iteration = torch.tensor(players.iteration, device=self.device)
+        graph = torch.cuda.CUDAGraph()
+        index = self.device.index or torch.cuda.current_device()
+        streams = [torch.cuda.default_generators[index], *self.rngs]
+        for rng in self.rngs:
+            graph.register_generator_state(rng)
+        before, players.iteration = players.iteration, self.iteration
+        drawn = [(rng, rng.get_state()) for rng in streams]
+        try:
+            torch.cuda.synchronize(self.device)
+            graph.capture_begin(capture_error_mode="thread_local")
+            try:
+                self.found = self.iterate(players, self.shown)
+            finally:
+                graph.capture_end()
+            self.graph = graph
+        except RuntimeError:  # what it asks for cannot be recorded
+            for rng, state in drawn:  # which would wait for ever for the recording to end
+                fresh = torch.Generator(self.device)
+                fresh.set_state(state)
+                rng.graphsafe_set_state(fresh)
+        finally:
+            players.iteration = before
+
+
+def _shapes(shown: list[Batch]) -> list[torch.Size]:
+    return [part.shape for batch in shown for part in batch]
+
+
+@contextmanager
+def own_stream(device: torch.device) -> Iterator[None]:
+    """On CUDA a stream of its own meanwhile, without which nothing can be `Replayed`."""
+    if device.type != "cuda":
+        yield
+        return
+    around, own = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+    own.wait_stream(around)
+    with torch.cuda.stream(own):
+        yield
+    around.wait_stream(own)
 
 
 # --- What a step is given ------------------------------------------------------------------------

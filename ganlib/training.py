@@ -24,7 +24,7 @@ from ganlib.precision import (
     fast_float32_products,
     multiply_in,
 )
-from ganlib.steps import Batch, average_step
+from ganlib.steps import Batch, Replayed, average_step, own_stream
 
 
 class TrainingDiverged(RuntimeError):
@@ -246,15 +246,23 @@ def train_epoch(
     for network in players.networks.values():
         network.train()
     inputs = partial(kind.inputs, config, rng=rng, data=data)
-    log = []
-    for shown in kind.batches(data, config, rng):
-        log.append(torch.stack(kind.step(players, shown, inputs, config)))
+
+    def iterate(players: Players, shown: list[Batch]) -> Tensor:
+        found = torch.stack(kind.step(players, shown, inputs, config))
         if players.average is not None:
             average_step(players.average, players.generator, config.ema, players.iteration)
-        players.iteration += 1
-        if on_iteration is not None:
-            on_iteration(players)
-    return torch.stack(log).cpu()
+        return found
+
+    if rng.device.type == "cuda":
+        iterate = Replayed(iterate, [rng])
+    log = []
+    with own_stream(rng.device):
+        for shown in kind.batches(data, config, rng):
+            log.append(iterate(players, shown))
+            players.iteration += 1
+            if on_iteration is not None:
+                on_iteration(players)
+        return torch.stack(log).cpu()
 
 
 @contextmanager

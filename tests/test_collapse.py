@@ -19,6 +19,7 @@ KINDS = {
     "batch norm, maxout": replace(TINY, bn_eps=1e-4, pieces=3, start=0.02, b1=0.8),
     "packing": replace(TINY, pack=2),
     "label": replace(TINY, data="grid", label=True),
+    "unrolling": replace(TINY, unroll=3),
 }
 every_kind = pytest.mark.parametrize("protocol", KINDS.values(), ids=KINDS)
 
@@ -118,13 +119,28 @@ def test_a_row_of_another_protocol_or_other_seeds_is_trained_anew(tmp_path, tiny
     assert len(said) == 3 and json.loads(path.read_text())["one"]["seeds"] == [0, 2]
 
 
+def test_a_row_older_than_a_field_of_the_protocol_is_kept(tmp_path, tiny_rows):
+    """It was trained with that field's default, and only a row with another is trained anew."""
+    path, said = tmp_path / "results.json", []
+    collapse.record(path, ["one"], (0, 1), said.append)
+    results = json.loads(path.read_text())
+    del results["one"]["protocol"]["unroll"]
+    path.write_text(json.dumps(results))
+    collapse.record(path, ["one"], (0, 1), said.append)
+    assert len(said) == 1
+    tiny_rows["one"] = replace(TINY, unroll=1)
+    collapse.record(path, ["one"], (0, 1), said.append)
+    assert len(said) == 2
+
+
 def test_the_shipped_rows_are_those_of_the_code():
     """As many as are trained; `record` goes on with the others."""
     results = collapse.read()
     assert list(results) == [name for name in collapse.ROWS if name in results]
     assert {"VEEGAN, small, ring", "PacGAN, small, ring"} <= results.keys()
     for name, row in results.items():
-        assert row["protocol"] == json.loads(json.dumps(modes.asdict(collapse.ROWS[name])))
+        wanted = json.loads(json.dumps(modes.asdict(collapse.ROWS[name])))
+        assert collapse.trained_by(row) == wanted
         assert len(row["seeds"]) == 10 and len(row["modes"]) == modes.CHECKS
         kept = modes.CHECKS * [collapse.WATCHED * (name in collapse.KEPT_POINTS)]
         assert [len(points) for points in row["points"]] == kept

@@ -27,7 +27,10 @@ def test_a_seed_is_one_draw_of_labels_for_all_methods():
     for cell in STUDY.cells(2):
         assert cell.config.seed == cell.levels["seed"]
         assert cell.config.n_labels == cell.levels["n_labels"]
-        settings = family("sgan").settings | {"n_epochs": 15, "seed": cell.config.seed}
+        settings = family("sgan").settings | {
+            "n_epochs": few_labels.EPOCHS[-1],
+            "seed": cell.config.seed,
+        }
         settings["n_labels"] = cell.config.n_labels
         assert replace(cell.config, model="sgan") == TrainingConfig(model="sgan", **settings)
 
@@ -37,7 +40,7 @@ def test_every_method_is_a_model_or_a_way_without_a_gan():
         known = method in MODELS, method in recognisers.METHODS, method == "svm"
         assert sum(known) == 1
         if known[1]:
-            assert few_labels.PACE[method.split("-")[0]] > 1
+            assert few_labels.PACE[method.split("-")[0]] >= 1
     for gan, other in few_labels.WITHOUT.items():
         assert gan in MODELS and other in recognisers.METHODS
         assert gan.endswith("affine") == other.endswith("affine")
@@ -59,13 +62,14 @@ def tiny(method: str) -> engine.Cell:
 
 
 @pytest.mark.parametrize("method", ["svm", "labels-affine", "teacher-affine", "matching-affine"])
-def test_a_cell_is_measured_on_test_digits_and_has_a_sheet(method, against, tmp_path):
+def test_a_cell_is_measured_on_test_digits_and_a_gan_has_a_sheet(method, against, tmp_path):
     cell = tiny(method)
     found = cell.run(cell, tmp_path, against, "cpu")
     assert [*found["metrics"]] == ["1", "2"] and found["method"] == method
     assert all(0 <= READ(found, epoch) <= 1 for epoch in (1, 2))
     assert {"seconds", "device", "losses", "epoch_means"} <= found.keys()
-    assert (tmp_path / cell.name / "samples" / "epoch_0002.png").is_file()
+    sheet = tmp_path / cell.name / "samples" / "epoch_0002.png"
+    assert sheet.is_file() == (method in MODELS)
     again = cell.run(cell, tmp_path, against, "cpu")
     assert again["metrics"] == found["metrics"]
 

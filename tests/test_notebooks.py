@@ -124,6 +124,11 @@ def test_chapters_are_short(chapter, notebook):
     assert html.count("<td") <= 200
 
 
+def test_the_five_chapters_of_the_paper_are_short_together():
+    read = [nbformat.read(ROOT / chapter, as_version=4) for chapter in NUMBERED[:5]]
+    assert sum(map(words, read)) <= 8500
+
+
 def test_every_stub_waits_for_the_reader_and_its_solution_is_right(chapter, notebook):
     """A stub's check says "Not yet", and that of the folded cell after it "Right."."""
     code = code_cells(notebook)
@@ -231,10 +236,12 @@ def test_saved_as_make_notebooks_saves(chapter, tmp_path):
     assert copy.read_text() == (ROOT / chapter).read_text()
 
 
+@pytest.mark.parametrize("opaque", [True, False])
 @pytest.mark.parametrize("n_colours", [2, 256, 3000])
-def test_figures_get_a_palette_and_grey_sheets_lose_nothing(n_colours):
+def test_figures_get_a_palette_and_grey_sheets_lose_nothing(n_colours, opaque):
     rng = np.random.default_rng(0)
     colours = rng.integers(0, 256, (n_colours, 4), dtype=np.uint8)
+    colours[:, 3] |= 255 * opaque
     pixels = colours[np.sort(rng.integers(0, n_colours, 40_000))].reshape(200, 200, 4)
     buffer = io.BytesIO()
     Image.fromarray(pixels, "RGBA").save(buffer, "PNG")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganlib.figures.tables import Table, n_intervals
+from ganlib.figures.tables import Table
 
 
 @pytest.fixture
@@ -33,11 +33,6 @@ def test_numbers_break_before_an_interval_only_and_names_anywhere():
     assert "a label" in shown and "+0.10 [+0.05,\N{NO-BREAK SPACE}+0.15]" in shown
     sentences = Table(("change", "effect"), [("a label", "does much")], wide=True)
     assert "does much" in sentences._repr_html_()
-
-
-def test_intervals_are_counted():
-    one = Table(("change", "effect"), [("a", "+0.1 [0.0, 0.2]"), ("b", "+0.1 (one seed)")])
-    assert n_intervals(one, one) == 2
 
 
 def test_some_columns_and_rows_of_a_table(table):

@@ -68,13 +68,16 @@ function linkToFullSize(picture) {
   const link = document.createElement("a");
   link.href = picture.src;
   link.className = "book-full";
-  picture.replaceWith(link);
-  link.append(picture);
+  const figure = picture.closest("picture") ?? picture; // which has a narrow drawing, too
+  figure.replaceWith(link);
+  link.append(figure);
 }
 
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll("a[title]:has(.std-term)").forEach(explainTerm);
-  document.querySelectorAll(".cell_output > img, .cell_output > .output > img").forEach(linkToFullSize);
+  document.querySelectorAll(":is(.cell_output, .cell_output > .output) > :is(picture, img)").forEach(
+    (figure) => linkToFullSize(figure.querySelector("img") ?? figure),
+  );
   for (const cell of document.querySelectorAll(".cell_output")) {
     // Attributes are not observed, so what is set above does not call this again.
     const observer = new MutationObserver(() => describeWidgets(cell));

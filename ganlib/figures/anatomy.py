@@ -140,20 +140,20 @@ def receptive_fields(
         with evaluating(part):
             size = part(torch.zeros(1, *heard)).shape[-1]
         mask = seen_by(part, heard)
-        panels.append((mask, D_ORANGE, f"D, maps of {size} × {size}"))
+        panels.append((mask, D_ORANGE, f"D, {size} × {size} maps\nsees"))
     starts = [i for i, layer in enumerate(layers) if isinstance(layer, UpConv2d)]
     for start in starts:
         size = layers[start].size // 2
         part = nn.Sequential(*(one for one in layers[start:] if not isinstance(one, _NORMS)))
         mask = painted_by(part, (layers[start].in_channels, size, size))
-        panels.append((mask, G_BLUE, f"G, maps of {size} × {size}"))
-    figure, axes = new_figure(8, 5.6, 2, len(ends))
+        panels.append((mask, G_BLUE, f"G, {size} × {size} maps\npaints"))
+    figure, axes = new_figure(8, 5.6, 2, len(ends), across=len(ends))
     for place, (mask, colour, title) in zip(axes.flat, panels):
         left, top, width, height = _box(mask)
         place.imshow(image[0].numpy(), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
         look = {"facecolor": colour + "40", "edgecolor": colour, "lw": 2.5}
         place.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, **look))
-        place.set_title(f"{title}: {width} × {height}", fontsize=10)
+        place.set_title(f"{title} {width} × {height}", fontsize=10)
         place.axis("off")
     return figure
 
@@ -162,11 +162,11 @@ def receptive_fields(
 
 # Three ways to make maps twice as fine; each is given the numbers of maps before and after.
 WAYS = {
-    "transposed, 3 × 3": lambda a, b, size: nn.ConvTranspose2d(
+    "transposed\n3 × 3": lambda a, b, size: nn.ConvTranspose2d(
         a, b, 3, stride=2, padding=1, output_padding=1
     ),
-    "transposed, 4 × 4": lambda a, b, size: nn.ConvTranspose2d(a, b, 4, stride=2, padding=1),
-    "Upsample, 3 × 3": UpConv2d,
+    "transposed\n4 × 4": lambda a, b, size: nn.ConvTranspose2d(a, b, 4, stride=2, padding=1),
+    "Upsample\n3 × 3": UpConv2d,
 }
 
 
@@ -180,7 +180,7 @@ def checkerboards(seed: int = 0, n_maps: int = 16) -> Figure:
     rng = torch.Generator().manual_seed(seed)
     coarse = torch.randn(1, n_maps, 3, 3, generator=rng)
     smooth = nn.functional.interpolate(coarse, size=8, mode="bilinear", align_corners=True)
-    figure, axes = new_figure(8, 5.4, 2, len(WAYS))
+    figure, axes = new_figure(8, 5.4, 2, len(WAYS), across=len(WAYS))
     for (above, below), (title, way) in zip(axes.T, WAYS.items()):
         counting = way(1, 1, 16)
         counting.weight.fill_(1), counting.bias.zero_()

@@ -1,9 +1,9 @@
-"""Figures and tables of a study: its cells at one glance, their courses, its effects.
+"""Figures and tables of a study: its cells at one glance, and their courses.
 
 All take results as `Study.load` gives them, whole or in part.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import cycle, product
 from pathlib import Path
 
@@ -17,11 +17,9 @@ from torch import Tensor
 from ganlib.figures.plotting import GREEN, GREY, INK, draw_grid, new_figure
 from ganlib.figures.tables import Table
 from ganlib.judge.classifier import load_classifier, read_digits
-from ganlib.runs.store import Run
 from ganlib.sampling import SHEET, from_sheet
-from ganlib.studies.analysis import ENOUGH, Estimate, last_epoch, select, values
+from ganlib.studies.analysis import last_epoch, select, values
 from ganlib.studies.measures import (
-    ACCURACY,
     CLASSES,
     COVERAGE,
     DISTANCE,
@@ -29,16 +27,11 @@ from ganlib.studies.measures import (
     PRECISION,
     RECALL,
     SECONDS,
-    SPECKS,
-    WORST_DIGIT,
     Measure,
 )
 from ganlib.studies.study import Study
 
 SPREAD = "mean ± standard deviation over seeds, or, where that is over a third, each seed"
-_MAIN = (COVERAGE, RECALL, PRECISION, FRECHET)
-_IN_THE_END = (DISTANCE, ACCURACY, WORST_DIGIT, COVERAGE, RECALL, PRECISION, SPECKS)
-Effects = Callable[[dict, Measure, int], Mapping[str, Estimate]]  # of results, at an epoch
 
 
 def floors(results: dict) -> Figure:
@@ -65,7 +58,8 @@ def gallery(study: Study, seed: int = 0, n_rows: int = 4, folder: Path | None = 
     rows = study.shown()
     across = max(map(len, rows.values()))
     size = 8.6, len(rows) * (1.22 if across > 2 else 2.05)
-    figure, axes = new_figure(*size, len(rows), across, squeeze=False)
+    beside = across if across > 2 else 1  # on a narrow screen
+    figure, axes = new_figure(*size, len(rows), across, beside, squeeze=False)
     above = [""] * across
     for line, (words, cells) in zip(axes, rows.items()):
         for place in line[len(cells) :]:
@@ -74,7 +68,7 @@ def gallery(study: Study, seed: int = 0, n_rows: int = 4, folder: Path | None = 
             _draw_sheet(line[column], folder / f"{name}-seed{seed}.png", n_rows)
             if title != above[column]:
                 above[column] = title
-                line[column].set_title(title, fontsize=9 if len(title) > 20 else 10)
+                line[column].set_title(title, fontsize=9 if len(title) > 10 else 10)
         if across > 2:
             line[0].set_ylabel(words)
     return figure
@@ -165,20 +159,6 @@ def long_courses(results: dict, cell: str, n_rows: int = 5) -> Figure:
     return figure
 
 
-def long_table(results: dict, cell: str, epochs: Sequence[int]) -> Table:
-    """A cell's seeds at some epochs: measures, and the digit that is drawn most often."""
-    rows = []
-    for run, epoch in product(select(results, cell=cell), epochs):
-        shown = [_shown(measure(run, epoch), measure) for measure in _MAIN]
-        measured = run["metrics"][str(epoch)]
-        counts = measured["class_counts"]
-        most = f"{np.argmax(counts)}, {max(counts) / sum(counts):.0%}"
-        name = f"seed {run['seed']}, epoch {epoch}"
-        rows.append((name, *shown, str(measured["classes"]), most))
-    header = ("run", *(m.title for m in _MAIN), CLASSES.title, "commonest digit")
-    return Table(header, rows, f"{cell}, all of Table 1")
-
-
 def cells_table(results: dict, study: Study, epoch: int | None = None) -> Table:
     """Every cell that has runs: mean and standard deviation of the study's measures.
 
@@ -193,21 +173,6 @@ def cells_table(results: dict, study: Study, epoch: int | None = None) -> Table:
     rows.append(("real training images", "", *floor))
     header = ("cell", "runs", *(measure.title for measure in study.measures))
     return Table(header, rows, f"epoch {epoch}; {SPREAD}")
-
-
-def course_table(
-    results: dict,
-    cells: Sequence[str],
-    measures: Sequence[Measure] = (DISTANCE, ACCURACY, COVERAGE, RECALL),
-) -> Table:
-    """Cells, by their names, epoch by epoch: mean and standard deviation over seeds."""
-    epochs, rows = results["protocol"]["epochs"], []
-    for measure, cell in product(measures, cells):
-        runs = select(results, **results["cells"][cell])
-        shown = [_mean_and_spread(values(runs, measure, epoch), measure) for epoch in epochs]
-        rows.append((measure.title, cell, str(len(runs)), *shown))
-    header = ("measure", "cell", "runs", *(f"epoch {epoch}" for epoch in epochs))
-    return Table(header, rows, SPREAD)
 
 
 def _shown(value: float | None, measure: Measure) -> str:
@@ -225,86 +190,6 @@ def _mean_and_spread(values: Sequence[float], measure: Measure) -> str:
     if spread > mean / 3 and form(spread) != form(0):
         return ", ".join(map(form, values))
     return f"{form(mean)} ± {form(spread)}"
-
-
-# --- The effects ---------------------------------------------------------------------------------
-
-
-def effects(results: dict, of: Effects, epoch: int | None = None) -> Figure:
-    """Effects on each measure; those whose name is set in stand below the one they make up.
-
-    Bars are 95 % intervals; a hollow dot has a single run on one side, and no interval.
-    """
-    epoch, blocks = epoch or last_epoch(results), {}
-    for measure in _MAIN:
-        for name, one in of(results, measure, epoch).items():
-            if not name.startswith(" "):
-                title = name
-            elif one.n == 0:
-                continue
-            block = blocks.setdefault(title, {}).setdefault(measure, {})
-            block[name.strip() if name != title else "on average"] = one
-    heights = [max(1, len(block[COVERAGE])) for block in blocks.values()]
-    size = 9.5, 0.26 * sum(heights) + 1.6
-    options = {"sharex": "col", "height_ratios": heights, "squeeze": False}
-    figure, axes = new_figure(*size, len(blocks), len(_MAIN), **options)
-    for (row, (title, block)), (column, measure) in product(
-        enumerate(blocks.items()), enumerate(_MAIN)
-    ):
-        place = axes[row, column]
-        _forest(place, block[measure], measure)
-        place.set_yticks(range(heights[row]), block[measure] if column == 0 else [])
-        if column == 0:
-            place.set_title(title, loc="left", weight="bold", fontsize=9.5)
-        if row == len(blocks) - 1:
-            place.set_xlabel(measure.title + (", factor" if measure.ratio else ", difference"))
-    return figure
-
-
-def _forest(place: Axes, found: dict[str, Estimate], measure: Measure) -> None:
-    """Dots and intervals, the first line being the mean over the others."""
-    for line, one in enumerate(found.values()):
-        if one.n == 0:
-            continue
-        colour = INK if line == 0 else "#6f6f6f"
-        fill = colour if one.n >= ENOUGH else "white"
-        size = 6 if line == 0 else 4
-        if one.n >= ENOUGH:
-            low, high = one.low, one.high
-            place.plot([low, high], [line, line], color=colour, lw=2.2 if line == 0 else 1.2)
-        place.plot(one.mean, line, "o", color=colour, mfc=fill, ms=size)
-    place.axvline(float(measure.ratio), color=INK, lw=0.8, ls="--")
-    place.set_ylim(len(found) - 0.5, -0.5)
-    place.tick_params(axis="y", length=0, labelsize=8)
-    place.grid(axis="y", visible=False)
-    if measure.ratio:
-        place.set(xscale="log")
-        place.set_xlim(0.005, 200)
-        place.set_xticks([0.01, 1, 100], ["× 0.01", "× 1", "× 100"])
-    else:
-        place.set_xlim(-1, 1)
-
-
-def effects_table(
-    results: dict,
-    of: Effects,
-    measures: Sequence[Measure] = _MAIN,
-    what: str = "change",
-    epoch: int | None = None,
-) -> Table:
-    """Effects on each measure, with their intervals."""
-    epoch = epoch or last_epoch(results)
-    columns = [of(results, measure, epoch) for measure in measures]
-    rows = [(name, *(str(column[name]) for column in columns)) for name in columns[0]]
-    runs = span(one.n for one in columns[0].values())
-    caption = f"epoch {epoch}; mean difference of {runs} runs each [95 % interval]"
-    return Table((what, *(measure.title for measure in measures)), rows, caption)
-
-
-def span(counts: Iterable[int]) -> str:
-    """The least and the greatest of some counts of runs; one run makes no interval."""
-    several = sorted({n for n in counts if n >= ENOUGH}) or [0]
-    return " to ".join(dict.fromkeys((str(several[0]), str(several[-1]))))
 
 
 # --- Recorded runs -------------------------------------------------------------------------------
@@ -326,16 +211,3 @@ def best_and_worst(images: Tensor, labels: Tensor, n: int = 5) -> Figure:
         grid = images[[int(ranks[row]) for row in range(n) for ranks in chosen]]
         draw_grid(place, grid, 10, title)
     return figure
-
-
-def all_models(runs: Sequence[Run], floor: dict) -> Table:
-    """Every recorded run at its end, beside real images."""
-    rows = []
-    for run in runs:
-        measured = {"metrics": {str(k): v for k, v in run.metrics().items()}}
-        shown = [_shown(m(measured, run.epochs_done), m) for m in _IN_THE_END]
-        rows.append((run.name, run.config.loss, str(run.epochs_done), *shown))
-    real = [_shown(m({"metrics": {"0": floor}}, 0), m) for m in _IN_THE_END]
-    rows.append(("real training images", "", "", *real))
-    header = ("run", "loss", "epochs", *(m.title for m in _IN_THE_END))
-    return Table(header, rows, "recorded runs, one seed each")

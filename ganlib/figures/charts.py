@@ -4,7 +4,9 @@ They answer to Fig. 1 to 3. A chart is made by sending a batch through the netwo
 each layer receives and returns; change a network and its chart changes with it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from matplotlib.axes import Axes
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ganlib.families import evaluating, n_parameters
+from ganlib.figures.narrow import WIDTH
 from ganlib.figures.plotting import D_ORANGE, G_BLUE, INK, new_figure
 from ganlib.models.convolutional import UpConv2d
 from ganlib.models.normalisation import ConditionalBatchNorm
@@ -194,11 +197,74 @@ def flow_chart(generator: nn.Module, discriminator: nn.Module, latent_dim: int =
     with torch.no_grad(), evaluating(generator):
         images = generator(z, *labels)
     d_blocks = trace(discriminator, images, *labels)
-    figure, (top, bottom) = new_figure(9.5, 7.6 if conditional else 6.2, 2, 1)
-    _draw_network(top, generator, g_blocks, (f"noise z\n{latent_dim}", "image"))
-    size = " × ".join(str(n) for n in images.shape[1:])
-    _draw_network(bottom, discriminator, d_blocks, (f"image\n{size}", "score"))
+    both = (
+        (generator, g_blocks, (f"noise z\n{latent_dim}", "image")),
+        (discriminator, d_blocks, (f"image\n{_by(images.shape[1:])}", "score")),
+    )
+    figure, places = new_figure(9.5, 7.6 if conditional else 6.2, 2, 1)
+    for place, player in zip(places, both):
+        _draw_network(place, *player)
+    figure.narrowed = partial(_narrow_flow, both)
     return figure
+
+
+def _narrow_flow(both: Sequence[tuple]) -> Figure:
+    """`flow_chart` for a narrow screen: each network from top to bottom, one below the other."""
+    heights = [_height_down(blocks) for _, blocks, _ in both]
+    figure, places = new_figure(WIDTH, sum(heights) + 0.7, 2, 1, height_ratios=heights)
+    for place, player in zip(places, both):
+        _draw_down(place, *player)
+    return figure
+
+
+def _lines_down(block: Block) -> list[str]:
+    """A block's text in few lines: one for each layer with sizes, one for all others."""
+    sized = [line.replace("\n", " ") for line in block.lines if "\n" in line]
+    others = ", ".join(line for line in block.lines if "\n" not in line)
+    return [*sized, others] if others else sized
+
+
+_LINE, _GAP = 0.17, 0.34  # inches: of text; between two boxes
+
+
+def _height_down(blocks: list[Block]) -> float:
+    boxes = [_LINE * (len(_lines_down(block)) + 1) for block in blocks if not block.embedding]
+    return sum(boxes) + _GAP * (len(boxes) + 1) + 3 * _LINE
+
+
+def _draw_down(axes: Axes, network: nn.Module, blocks: list[Block], ends: tuple[str, str]):
+    """One network from top to bottom, in inches, the label's ways in at the right."""
+    colour = G_BLUE if ends[1] == "image" else D_ORANGE
+    x, wide, x_label, y = 1.25, 2.1, 3.35, -_LINE
+    known = {"ha": "center", "va": "center", "fontsize": 9, "weight": "bold"}
+    axes.text(x, 0, ends[0].replace("\n", ", "), **known)
+    chain = [block for block in blocks if not block.embedding]
+    for place, block in enumerate(chain):
+        lines = _lines_down(block)
+        height = _LINE * (len(lines) + 1)
+        _arrow(axes, (x, y), (x, y - _GAP))
+        if place:
+            axes.text(x + 0.1, y - _GAP / 2, _by(chain[place - 1].shape), va="center", fontsize=7.5)
+        y -= _GAP + height
+        _box(axes, x, y + height / 2, "\n".join(lines), colour, wide, height)
+        edge = x + wide / 2, y + height / 2
+        for at, how in ((0, "joined"), (len(blocks) - 1, "product")):
+            last = how == "product" and place == len(chain) - 1
+            if blocks[at].embedding and (last or at == place == 0):
+                _box(axes, x_label, edge[1], "\n".join(blocks[at].lines), _LABEL_GREY, 1.1, 0.5)
+                _arrow(axes, (x_label - 0.55, edge[1]), edge, colour=_LABEL_GREY)
+                axes.text(edge[0] + 0.25, edge[1] + 0.06, how, ha="center", fontsize=7.5)
+                axes.text(x_label, edge[1] + 0.75, "label y", **known)
+                _arrow(axes, (x_label, edge[1] + 0.65), (x_label, edge[1] + 0.25))
+        if CBN in block.lines:
+            axes.text(x_label, edge[1], "label y", **known)
+            _arrow(axes, (x_label - 0.35, edge[1]), edge, colour=_LABEL_GREY)
+    _arrow(axes, (x, y), (x, y - _GAP))
+    axes.text(x, y - _GAP - 0.1, ends[1], **known)
+    title = f"{type(network).__name__}: {n_parameters(network):,} parameters"
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.set(xlim=(0, WIDTH), ylim=(y - _GAP - 0.25, 0.25))
+    axes.axis("off")
 
 
 def game_chart(conditional: bool = False) -> Figure:
@@ -223,5 +289,32 @@ def game_chart(conditional: bool = False) -> Figure:
         for x, y in ((2, 1.4), (5.6, 0.4)):
             _arrow(axes, (x, 2.05), (x, y), colour=_LABEL_GREY)
     axes.set(xlim=(-0.7, 9.1), ylim=(-1.4, 2.5 if conditional else 1.6))
+    axes.axis("off")
+    figure.narrowed = partial(_narrow_game, conditional)
+    return figure
+
+
+def _narrow_game(conditional: bool) -> Figure:
+    """`game_chart` for a narrow screen, in inches: from the noise down to the score."""
+    figure, axes = new_figure(WIDTH, 3.6)
+    _box(axes, 1.3, 2.5, "generator G", G_BLUE, 1.1, 0.5)
+    _box(axes, 2.2, 1.2, "discriminator D", D_ORANGE, 1.1, 0.5)
+    known = {"ha": "center", "va": "center", "weight": "bold"}
+    axes.text(1.3, 3.35, "noise z", **known)
+    axes.text(3.1, 2.5, "real image x", **known)
+    axes.text(2.2, 0.3, "score: real or not?", **known)
+    _arrow(axes, (1.3, 3.25), (1.3, 2.75))
+    _arrow(axes, (1.5, 2.25), (2.1, 1.45))
+    _arrow(axes, (3.0, 2.38), (2.4, 1.45))
+    _arrow(axes, (2.2, 0.95), (2.2, 0.4))
+    _arrow(axes, (1.75, 1.45), (1.2, 2.25), colour=D_ORANGE, ls="--")
+    axes.text(1.9, 1.95, "G(z, y)" if conditional else "G(z)", fontsize=9, color=G_BLUE)
+    axes.text(1.3, 1.75, "gradient", ha="right", fontsize=9, color=D_ORANGE)
+    if conditional:
+        known["color"] = _LABEL_GREY
+        for y, end, words in ((2.5, 0.75, "label\ny"), (1.2, 1.65, "the same\nlabel y")):
+            axes.text(0.25 if y > 2 else 0.6, y, words, **known)
+            _arrow(axes, (0.45 if y > 2 else 1.0, y), (end, y), colour=_LABEL_GREY)
+    axes.set(xlim=(0, WIDTH), ylim=(0.1, 3.5))
     axes.axis("off")
     return figure

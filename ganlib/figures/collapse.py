@@ -34,7 +34,7 @@ def _draw_points(axes: Axes, points: np.ndarray, mixture: Mixture, title: str) -
 
 def clouds(pages: Sequence[Tensor], mixture: Mixture, titles: Sequence[str]) -> Figure:
     """Generated points (N, 2) of several moments or settings, side by side, over the modes."""
-    figure, axes = new_figure(2.3 * len(pages), 2.6, 1, len(pages), squeeze=False)
+    figure, axes = new_figure(2.3 * len(pages), 2.6, 1, len(pages), 2, squeeze=False)
     for place, points, title in zip(axes.flat, pages, titles):
         _draw_points(place, points.numpy(), mixture, title)
     return figure
@@ -120,16 +120,17 @@ def changed_from(base: str) -> dict[str, str]:
 def factors(results: dict) -> Figure:
     """One factor at a time, from either small copy towards the other: means, 95 % intervals."""
     bases = ("VEEGAN, small, ring", "PacGAN, small, ring")
-    figure, axes = new_figure(8.6, 6.2, 2, 2, sharex="col")
+    figure, axes = new_figure(8.6, 6.2, 2, 2, sharex="col", sharey="row")
     chance = by_chance(DATA["ring"], MEASURED)
     for line, base, other in zip(axes, bases, reversed(bases)):
         rows = {"as it is": base} | changed_from(base)
         rows = {label: name for label, name in rows.items() if name in results}
         kept = [results[name] for name in rows.values()]
         _dots(line[0], list(rows), [collapse.modes_of(row) for row in kept], chance[0])
-        _dots(line[1], [""] * len(rows), [collapse.near_of(row) for row in kept], 100 * chance[1])
+        _dots(line[1], list(rows), [collapse.near_of(row) for row in kept], 100 * chance[1])
         paper, towards = (name.partition(",")[0] for name in (base, other))
-        line[0].set_title(f"{paper}'s small copy, one setting towards {towards}'s", loc="left")
+        title = f"{paper}'s small copy,\none setting towards {towards}'s"
+        line[0].set_title(title, loc="left")
     axes[1, 0].set(xlabel="modes found, of 8", xlim=(0, 8.2))
     axes[1, 1].set(xlabel="points near a mode, %", xlim=(0, None))
     axes[0, 1].legend(fontsize=8.5)

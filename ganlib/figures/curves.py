@@ -15,11 +15,11 @@ from torch import Tensor
 from ganlib.figures.plotting import D_ORANGE, G_BLUE, GREEN, GREY, INK, draw_grid, new_figure
 from ganlib.figures.tables import Table
 from ganlib.losses import BCE, MSE, bce_generator, mse_generator, saturating_generator
-from ganlib.runs.history import LOGGING_RULES, LossHistory
+from ganlib.runs.history import LossHistory
 from ganlib.runs.store import Run
 from ganlib.studies import densities
 from ganlib.studies.analysis import ENOUGH, Vote, combine, last_epoch, read
-from ganlib.studies.measures import COVERAGE, FRECHET, RANGE, WAYS, resemblance
+from ganlib.studies.measures import COVERAGE, FRECHET, RANGE, WAYS
 from ganlib.studies.paper import AVERAGE, FIGURES, factor_effects
 
 _PLAYERS = (("d_loss", "discriminator", D_ORANGE, "-"), ("g_loss", "generator", G_BLUE, "--"))
@@ -58,30 +58,6 @@ def recorded_losses(runs: Sequence[Run]) -> Figure:
         place.set(xlim=(1, 200), ylim=(0, None))
     axes[1, 1].legend(frameon=False, fontsize=8, loc="upper right", ncols=2)
     return figure
-
-
-def ranges_table(runs: Sequence[Run]) -> Table:
-    """Both losses' range in each run under each logging rule."""
-    rules = LOGGING_RULES
-    rows = []
-    for run in runs:
-        found = run.losses().ranges("g_loss", "d_loss")
-        shown = [f"{found[rule][0]:.2f} to {found[rule][1]:.2f}" for rule in rules]
-        rows.append((run.name, run.config.loss, *shown))
-    said = "; ".join(f"{n}: {low} to {high}" for n, (low, high) in FIGURES.items())
-    return Table(("run", "loss", *rules), rows, f"the paper: {said}")
-
-
-def resemblance_table(runs: Sequence[Run]) -> Table:
-    """For each of the paper's figures, by what factor each run's range misses its worse end."""
-    rules, rows = LOGGING_RULES, []
-    for figure, ends in FIGURES.items():
-        for run in runs:
-            found = run.losses().ranges("g_loss", "d_loss")
-            shown = [f"× {resemblance(found[rule], ends):.1f}" for rule in rules]
-            rows.append((figure, run.name, *shown))
-    caption = "how far the worse of both ends is from the paper's; × 1.0 would be the same range"
-    return Table(("the paper's", "run", *rules), rows, caption)
 
 
 def range_effects_table(results: dict) -> Table:
@@ -127,10 +103,10 @@ def discriminators_on_a_line(real: Tensor, fake: Tensor, trained: dict[str, Tens
     right.axhline(0.5, color=INK, lw=0.8, ls=":")
     left.set(title="two densities", xlabel="x", ylabel="density", xlim=(-4.5, 4.5))
     right.set(title="the best discriminator", xlabel="x", ylabel="D(x)", xlim=(-4.5, 4.5))
-    right.set_ylim(-0.03, 1.25)
+    right.set_ylim(-0.03, 1.4)
     left.set_ylim(0, 1.35 * float(max(real.max(), fake.max())))  # room for the legend
     left.legend(frameon=False, fontsize=8.5, loc="upper center", ncols=2)
-    right.legend(frameon=False, fontsize=8.5, loc="upper center", ncols=3)
+    right.legend(frameon=False, fontsize=8.5, loc="upper center", ncols=2)
     return figure
 
 
@@ -211,22 +187,21 @@ _SHOWN = (  # under each frame: key, words, form
 
 
 def frames(run: Run, epochs: Sequence[int], n_rows: int = 6) -> Iterator[np.ndarray]:
-    """A picture for each epoch: samples, the losses with a cursor at it, measures; (H, W, 3) uint8.
+    """A picture for each epoch: samples, measures, the losses with a cursor at it; (H, W, 3) uint8.
 
     All frames of all runs are of one size.
     """
-    figure, (left, right) = new_figure(7.6, 2.5, 1, 2, width_ratios=(1.35, 1))
+    figure, (above, below) = new_figure(4.8, 4.8, 2, 1, height_ratios=(1.9, 1))
     canvas = FigureCanvasAgg(figure)
-    _draw_losses(right, run.losses())
-    right.set(xlim=(0, run.epochs_done), ylim=(0, None), xlabel="epoch", ylabel="loss")
-    right.tick_params(labelsize=8)
-    cursor = right.axvline(0, color=INK, lw=1.5)
+    _draw_losses(below, run.losses())
+    below.set(xlim=(0, run.epochs_done), ylim=(0, None), xlabel="epoch", ylabel="loss")
+    cursor = below.axvline(0, color=INK, lw=1.5)
     measured = run.metrics()
     for epoch in epochs:
-        left.clear()
-        draw_grid(left, run.samples(epoch)[: 10 * n_rows], 10)
-        left.set_title(f"{run.name}, epoch {epoch}", fontsize=10)
-        left.set_xlabel(_measures_in_words(measured.get(epoch)), fontsize=8.5)
+        above.clear()
+        draw_grid(above, run.samples(epoch)[: 10 * n_rows], 10)
+        above.set_title(f"{run.name}, epoch {epoch}", fontsize=10)
+        above.set_xlabel(_measures_in_words(measured.get(epoch)), fontsize=9.5)
         cursor.set_xdata([epoch, epoch])
         canvas.draw()
         yield np.asarray(canvas.buffer_rgba())[..., :3].copy()

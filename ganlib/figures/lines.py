@@ -46,20 +46,21 @@ def _draw_game(place: Axes, moment: Moment, real: Tensor) -> None:
     place.plot(x, verdict, "--", color=D_ORANGE, lw=1.6, label="D(x)")
     best = densities.optimal_discriminator(real, moment.density)
     place.plot(x, best, color=D_ORANGE, lw=4, alpha=0.25, label="best D(x)")
-    place.set(xlim=(-4.5, 4.5), ylim=(0, 1.3), xlabel="x", title=f"step {moment.step}")
-    place.legend(frameon=False, fontsize=8.5, loc="upper center", ncols=4)
+    place.set(xlim=(-4.5, 4.5), ylim=(0, 1.4), xlabel="x", title=f"step {moment.step}")
+    look = {"framealpha": 1, "edgecolor": "none"}  # a narrow density may rise behind it
+    place.legend(fontsize=9, loc="upper center", ncols=2, **look)
 
 
 def game_frames(moments: Sequence[Moment], real: Tensor, loss: Loss) -> Iterator[np.ndarray]:
     """A picture for each moment, (H, W, 3) uint8: densities and D above, L_D so far below."""
-    figure, (top, bottom) = new_figure(6.4, 4.6, 2, 1, height_ratios=(2, 1))
+    figure, (top, bottom) = new_figure(4.8, 5, 2, 1, height_ratios=(2, 1))
     canvas = FigureCanvasAgg(figure)
     steps = [moment.step for moment in moments]
     playing, best = losses_of(moments, real, loss)
     bottom.plot(steps, playing, "--", color=D_ORANGE, label="L_D of the D that plays")
     bottom.plot(steps, best, "-", color=D_ORANGE, lw=4, alpha=0.25, label="of the best D")
     bottom.set(xlabel="step", ylabel="L_D", ylim=(0, 0.8), xlim=(-5, steps[-1] + 5))
-    bottom.legend(frameon=False, fontsize=8.5, loc="lower right", ncols=2)
+    bottom.legend(frameon=False, fontsize=9, loc="lower right")
     cursor = bottom.axvline(0, color=INK, lw=1.5)
     for moment in moments:
         top.clear()

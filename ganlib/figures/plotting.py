@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ganlib.data import DigitImages
+from ganlib.figures.narrow import TwoFold
 from ganlib.losses import bce_generator, probability, saturating_generator
 from ganlib.runs.history import LossHistory
 from ganlib.runs.store import Run
@@ -44,12 +45,17 @@ _STYLE = {
 }
 
 
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options):
-    """A styled figure and its axes, taken out of pyplot's hands so that it is shown only once."""
+def new_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, across: int = 1, **options
+):
+    """A styled figure and its axes, taken out of pyplot's hands so that it is shown only once.
+
+    On narrow screens, ``across`` of its panels stand beside each other.
+    """
+    options |= {"figsize": (width, height), "layout": "constrained", "FigureClass": TwoFold}
     with plt.rc_context(_STYLE):
-        figure, axes = plt.subplots(
-            rows, columns, figsize=(width, height), layout="constrained", **options
-        )
+        figure, axes = plt.subplots(rows, columns, **options)
+    figure.across = across
     plt.close(figure)
     return figure, axes
 
@@ -101,7 +107,7 @@ def image_grid(
 def epoch_strip(run: Run, epochs: Sequence[int] = PAPER_EPOCHS, n_rows: int = 10) -> Figure:
     """Fig. 4 and Fig. 6: the first rows of a run's sample sheet at several epochs, same z."""
     figure, axes = new_figure(
-        9, 3.35 * -(-len(epochs) // 3) * n_rows / 10 + 0.4, -(-len(epochs) // 3), 3
+        9, 3.35 * -(-len(epochs) // 3) * n_rows / 10 + 0.4, -(-len(epochs) // 3), 3, across=2
     )
     columns = sheet_columns(run.config)
     digits = [str(d) for d in range(columns)] if run.conditional else ()
@@ -128,7 +134,8 @@ def mean_images(dataset: DigitImages) -> Figure:
 
     The number is the root mean square of the standard deviations.
     """
-    figure, axes = new_figure(9, 2.7, 2, len(dataset.class_names))
+    n = len(dataset.class_names)
+    figure, axes = new_figure(9, 2.7, 2, n, across=n)
     for label, (top, bottom) in enumerate(axes.T):
         mine = dataset.images[dataset.labels == label].mean(dim=1)  # of the channels
         for place, picture, limits in ((top, mine.mean(0), (-1, 1)), (bottom, mine.std(0), (0, 1))):
@@ -151,7 +158,7 @@ def class_counts(datasets: Sequence[DigitImages]) -> Figure:
     for place, (dataset, shade) in enumerate(zip(datasets, ("#4d4d4d", "#b0b0b0", "#7fa6a0"))):
         counts = torch.bincount(dataset.labels.cpu(), minlength=len(names))
         share = 100 * counts / len(dataset)
-        top = max(top, 1.2 * float(share.max()))  # room for the legend
+        top = max(top, 1.2 * float(share.max()))
         at = np.arange(len(names)) + (place - (len(datasets) - 1) / 2) * bar
         label = f"{dataset.split}, {len(dataset):,} images"
         axes.bar(at, share, bar, label=label, color=shade)
@@ -159,7 +166,7 @@ def class_counts(datasets: Sequence[DigitImages]) -> Figure:
     axes.set(xlabel="class", ylabel="share of images (%)", title=datasets[0].title, ylim=(0, top))
     axes.set_xticks(range(len(names)), names)
     axes.grid(axis="x", visible=False)
-    axes.legend(frameon=False, ncols=3, loc="upper center")
+    figure.legend(frameon=False, ncols=3, loc="outside lower center")
     return figure
 
 
@@ -212,22 +219,6 @@ def loss_curves(history: LossHistory, title: str = "") -> Figure:
         axes.plot(epochs, history.epoch(column), line, color=colour, lw=1.6, label=name)
     axes.set(xlabel="epoch", ylabel="loss", title=title, xlim=(1, len(epochs)))
     axes.legend(frameon=False, loc="upper left")
-    return figure
-
-
-def score_curves(history: LossHistory, title: str = "") -> Figure:
-    """What D believes, by epoch: how probably real it finds real images and generated ones."""
-    figure, axes = new_figure(8, 2.6)
-    epochs = np.arange(1, len(history.epochs) + 1)
-    axes.plot(epochs, history.epoch("d_real"), "-", color=D_ORANGE, label="D(x), real images")
-    axes.plot(
-        epochs, history.epoch("d_fake"), "--", color=G_BLUE, label="D(G(z)), generated images"
-    )
-    axes.axhline(0.5, color=INK, lw=1, ls=":")
-    axes.annotate("cannot tell", (len(epochs), 0.5), ha="right", va="bottom", fontsize=9)
-    axes.set(xlabel="epoch", ylabel="mean probability", title=title)
-    axes.set(ylim=(0, 1.25), yticks=(0, 0.5, 1), xlim=(1, len(epochs)))
-    axes.legend(frameon=False, loc="upper left", ncols=2)
     return figure
 
 

@@ -70,8 +70,3 @@ class Table:
         table += f"{caption}{head}<tbody>{body}</tbody></table>"
         # On a narrow screen the table scrolls in its box, which the keyboard can reach.
         return f'<div tabindex="0" style="overflow-x: auto; margin-bottom: 1rem">{table}</div>'
-
-
-def n_intervals(*tables: Table) -> int:
-    """How many intervals some tables print."""
-    return sum(str(cell).count("[") for table in tables for row in table.rows for cell in row)

@@ -18,7 +18,7 @@ def ledger_table(entries: Sequence[Entry]) -> Table:
         verdicts += [NOT_HERE] * (2 - len(verdicts))
         rows.append((f"{entry.claim.id}: {entry.claim.says}", *verdicts, _in_short(entry)))
     caption = (
-        "section 4.2's at 10 epochs, section 1's at 15; runs missing: too few of a cell so far; "
+        "section 4.2's at 10 epochs, section 1's at 15 and 8; runs missing: too few of a cell; "
     )
     caption += f"{NOT_HERE}: there is no such study, or the claim is about one epoch, or about none"
     return Table(("claim", "at 25 epochs", "at 200", "our evidence, in short"), rows, caption, True)

@@ -38,9 +38,13 @@ def grid(side: int = 5, step: float = 2.0, sigma: float = 0.05) -> Mixture:
 
 
 def draw(mixture: Mixture, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """``n`` points of the mixture (n, 2) float32, and the mode (n,) int64 that each comes from."""
-    modes = torch.randint(len(mixture.centres), (n,), generator=rng)
-    return mixture.centres[modes] + mixture.sigma * torch.randn(n, 2, generator=rng), modes
+    """``n`` points of the mixture (n, 2) float32, and the mode (n,) int64 that each comes from.
+
+    All on one device: the mixture's centres, ``rng``, and what is drawn.
+    """
+    modes = torch.randint(len(mixture.centres), (n,), generator=rng, device=rng.device)
+    around = mixture.sigma * torch.randn(n, 2, generator=rng, device=rng.device)
+    return mixture.centres[modes] + around, modes
 
 
 def points_by_mode(points: Tensor, mixture: Mixture) -> Tensor:

@@ -8,7 +8,6 @@ that the book follows.
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -20,8 +19,9 @@ from ganlib.models.convolutional import mixing_layers
 from ganlib.models.mlp import LEAK, ConditionalGenerator
 from ganlib.steps import LOGGED, Batch, noise_and_label
 
+MAPS, N_FEATURES = (16, 32), 256  # of D's convolutions, and of what Q shares
 CONTINUOUS = 2  # so many of z's numbers, its first, are continuous codes
-SCALE = 3.3  # the one that stands in a one-hot code; see CodedGenerator
+SCALE = 6.0  # the one that stands in a one-hot code; see CodedGenerator
 
 # --- The networks --------------------------------------------------------------------------------
 
@@ -29,8 +29,8 @@ SCALE = 3.3  # the one that stands in a one-hot code; see CodedGenerator
 class CodedGenerator(ConditionalGenerator):
     """G(z, c): the CGAN's, but that a code's embedding is fixed: a one-hot vector times ``scale``.
 
-    z has (latent_dim - CONTINUOUS) numbers of unit variance beside it, a one-hot vector of ten a
-    tenth of that: with a scale of 3.3 the code's numbers vary as much as the noise's do.
+    A number of the noise has a variance of 1, one of a one-hot vector of ten not a tenth of that:
+    with a scale of 3.3 the code's numbers vary as much as the noise's do, with 6 three times so.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class CodedGenerator(ConditionalGenerator):
         channels: int = 1,
         n_codes: int = 10,
         scale: float = SCALE,
-        widths: tuple[int, ...] = (256, 32, 16),
+        widths: tuple[int, ...] = (N_FEATURES, *reversed(MAPS)),
         bn_eps: float = 1e-5,
     ):
         size = latent_dim, img_size, channels
@@ -51,23 +51,26 @@ class CodedGenerator(ConditionalGenerator):
 class SharedDiscriminator(nn.Module):
     """D(x): a ``body`` that Q shares, and on its features the ``score``: raw, high for "real".
 
-    Without batch normalisation, so that images in a batch do not mix.
+    With batch normalisation, so real and generated images go through it apart, never in one batch.
     """
 
     def __init__(
         self,
         img_size: int = 32,
         channels: int = 1,
-        widths: tuple[int, ...] = (16, 32),
-        n_features: int = 256,
+        widths: tuple[int, ...] = MAPS,
+        n_features: int = N_FEATURES,
     ):
         super().__init__()
         layers: list[nn.Module] = []
         for narrow, wide in zip((channels, *widths), widths):
-            layers += [nn.Conv2d(narrow, wide, 4, stride=2, padding=1)]
+            first = not layers  # is not normalised, as in DCGAN
+            layers += [nn.Conv2d(narrow, wide, 4, stride=2, padding=1, bias=first)]
+            layers += [] if first else [nn.BatchNorm2d(wide)]
             layers += [nn.LeakyReLU(LEAK, inplace=True)]
         n_in = widths[-1] * (img_size // 2 ** len(widths)) ** 2
-        layers += [nn.Flatten(), nn.Linear(n_in, n_features), nn.LeakyReLU(LEAK, inplace=True)]
+        layers += [nn.Flatten(), nn.Linear(n_in, n_features, bias=False)]
+        layers += [nn.BatchNorm1d(n_features), nn.LeakyReLU(LEAK, inplace=True)]
         self.body = nn.Sequential(*layers)
         self.score = nn.Linear(n_features, 1)
 
@@ -79,7 +82,7 @@ class SharedDiscriminator(nn.Module):
 class CodeReader(nn.Module):
     """Q(c | x), a head on the features of D's body: what code does the image show?"""
 
-    def __init__(self, n_features: int = 256, width: int = 128, n_codes: int = 10):
+    def __init__(self, n_features: int = N_FEATURES, width: int = 128, n_codes: int = 10):
         super().__init__()
         self.n_codes = n_codes
         self.layers = nn.Sequential(
@@ -97,14 +100,21 @@ class CodeReader(nn.Module):
         return scores, means
 
 
-def networks(config: TrainingConfig, scale: float = SCALE) -> dict[str, nn.Module]:
-    """G, D and Q of a configuration."""
-    size = config.img_size, config.channels
-    generator = partial(CodedGenerator, n_codes=config.n_classes, scale=scale)
+def networks(
+    config: TrainingConfig,
+    scale: float = SCALE,
+    maps: tuple[int, int] = MAPS,
+    n_features: int = N_FEATURES,
+) -> dict[str, nn.Module]:
+    """G, D and Q of a configuration; D narrows to ``n_features`` what G widens, with equal maps."""
+    size, n_codes = (config.img_size, config.channels), config.n_classes
+    widths = (n_features, *reversed(maps))
     return {
-        "generator": generator(config.latent_dim, *size, bn_eps=config.bn_eps),
-        "discriminator": SharedDiscriminator(*size),
-        "q": CodeReader(n_codes=config.n_classes),
+        "generator": CodedGenerator(
+            config.latent_dim, *size, n_codes, scale, widths, bn_eps=config.bn_eps
+        ),
+        "discriminator": SharedDiscriminator(*size, maps, n_features),
+        "q": CodeReader(n_features, n_codes=n_codes),
     }
 
 
@@ -173,7 +183,7 @@ def coded_generator_step(
 ) -> tuple[Tensor, Tensor]:
     """Move G towards images that D takes for real and, by ``weights``, in which Q finds the codes.
 
-    D and Q do not change. Returns the images, detached, and Eq. 3's loss alone, a detached scalar.
+    No weight of D or Q changes. Returns the images and Eq. 3's loss alone, a scalar, detached.
     """
     generator, discriminator = players.generator, players.discriminator
     fake = generator(z, code)
@@ -205,11 +215,10 @@ def reading_discriminator_step(
     real loss, the fake loss, the scores (2N, 1), real first, and both parts of the information.
     """
     discriminator, q = players.discriminator, players.networks["q"]
-    features = discriminator.body(torch.cat([real, fake]))
-    scores = discriminator.score(features)
-    real_scores, fake_scores = scores.split([len(real), len(fake)])
+    features = discriminator.body(fake)
+    real_scores, fake_scores = discriminator(real), discriminator.score(features)
+    scores = torch.cat([real_scores, fake_scores])
     real_loss, fake_loss = loss.real(real_scores), loss.fake(fake_scores)
-    features = features[len(real) :]
     found = information(*q(features if shared else features.detach()), code, z[:, :CONTINUOUS])
     total = discriminator_loss(real_loss, fake_loss)
     total = total - sum(weight * part for weight, part in zip(weights, found))

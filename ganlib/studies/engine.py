@@ -80,6 +80,7 @@ def measure_generator(
     generator: nn.Module, run: Run, against: metrics.Reference, copies: bool = False
 ) -> dict:
     """The measures of a generator of the run's kind, on 10,000 images from the same z always."""
+    generator.to(next(against.classifier.parameters()).device)
     images, labels = draw(generator, run.config, metrics.N_IMAGES, seed=0)
     return metrics.measure(images, labels if run.labelled else None, against, copies)
 
@@ -163,9 +164,9 @@ def new_results(against: metrics.Reference, epochs: tuple[int, ...]) -> dict:
 def add_result(results: dict, found: dict, sheet: bytes, path: Path) -> dict:
     """Put a cell's result into the file ``path``, its last ``sheet``, a PNG, into a folder beside.
 
-    ``results`` are those of a file that is not there yet; one that is there is read again, since
-    another process may add to it too. Returns what is in the file now. Raises RunError if that
-    follows another protocol.
+    An empty sheet is none. ``results`` are those of a file that is not there yet; one that is there
+    is read again, since another process may add to it too. Returns what is in the file now. Raises
+    RunError if that follows another protocol.
     """
     sheets = path.with_suffix("")
     with locked(sheets, wait=60):
@@ -176,7 +177,8 @@ def add_result(results: dict, found: dict, sheet: bytes, path: Path) -> dict:
         others = [other for other in results["runs"] if other["name"] != found["name"]]
         runs = sorted([*others, found], key=lambda one: one["name"])
         results = rounded(results | {"runs": runs})
-        write_whole(sheets / f"{found['name']}.png", sheet)
+        if sheet:
+            write_whole(sheets / f"{found['name']}.png", sheet)
         write_whole(path, (json.dumps(results) + "\n").encode())
     return results
 

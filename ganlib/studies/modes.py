@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from ganlib.configuration import TrainingConfig
 from ganlib.judge.mixtures import Mixture, draw, grid, modes_and_near, ring
 from ganlib.models.points import Many, PointDiscriminator, PointGenerator
-from ganlib.steps import Batch, adversarial
-from ganlib.training import Players, average_step, epoch_seed, start
+from ganlib.steps import Batch, Replayed, adversarial, average_step, own_stream
+from ganlib.studies.unrolled import unrolled_step
+from ganlib.training import Players, epoch_seed, start
 
 DATA = {"ring": ring(), "wide ring": ring(radius=2.0, sigma=0.02), "grid": grid()}
 SEEDS = tuple(range(10))
@@ -40,6 +41,7 @@ class Protocol:
     batch_size: int = 500  # what D judges at once: points, or packs of them
     pack: int = 1
     label: bool = False  # both players are told the mode
+    unroll: int = 0  # steps that D looks ahead while G learns
     iterations: int = 5000
 
     @property
@@ -63,7 +65,7 @@ class Protocol:
         return TrainingConfig(**same | {"batch_size": batch_size, "device": "cpu"} | changes)
 
 
-def players_for(protocol: Protocol, seeds: tuple[int, ...]) -> Players:
+def players_for(protocol: Protocol, seeds: tuple[int, ...], device: str = "cpu") -> Players:
     """One GAN for each seed, all as one; each starts as it would alone."""
     networks: dict[str, list[nn.Module]] = {"generator": [], "discriminator": []}
     for seed in seeds:
@@ -72,7 +74,7 @@ def players_for(protocol: Protocol, seeds: tuple[int, ...]) -> Players:
             for name, network in protocol.networks().items():
                 networks[name].append(network)
     together = {name: Many(all_of_them) for name, all_of_them in networks.items()}
-    players = start(protocol.config(ema=EMA), together)
+    players = start(protocol.config(ema=EMA, device=device), together)
     for optimizer in players.optimizers.values():
         for group in optimizer.param_groups:
             # The loss is a mean over the seeds too, which makes gradients smaller by their number.
@@ -85,27 +87,42 @@ def _for_each(draw_one: Callable[[torch.Generator], tuple[Tensor, ...]], rngs) -
     return [torch.stack(parts, dim=1) for parts in zip(*map(draw_one, rngs))]
 
 
-def training(protocol: Protocol, seeds: tuple[int, ...] = SEEDS) -> Iterator[tuple[int, Players]]:
+def training(
+    protocol: Protocol, seeds: tuple[int, ...] = SEEDS, device: str = "cpu"
+) -> Iterator[tuple[int, Players]]:
     """Train all seeds; yields (iterations done, players) at each of CHECKS equal distances."""
-    players, config = players_for(protocol, seeds), protocol.config()
-    rngs = [torch.Generator().manual_seed(epoch_seed(seed, 1)) for seed in seeds]
+    players, config = players_for(protocol, seeds, device), protocol.config()
+    rngs = [torch.Generator(device).manual_seed(epoch_seed(seed, 1)) for seed in seeds]
+    mixture = protocol.mixture
+    mixture = mixture._replace(centres=mixture.centres.to(device))
 
     def made(rng: torch.Generator, n: int) -> tuple[Tensor, ...]:
-        z = torch.randn(n, protocol.latent_dim, generator=rng)
+        z = torch.randn(n, protocol.latent_dim, generator=rng, device=device)
         if not protocol.label:
             return (z,)
-        return z, torch.randint(len(protocol.mixture.centres), (n,), generator=rng)
+        modes = torch.randint(len(mixture.centres), (n,), generator=rng, device=device)
+        return z, modes
 
     def inputs(n: int) -> list[Tensor]:
         return _for_each(partial(made, n=n), rngs)
 
-    for iteration in range(1, protocol.iterations + 1):
-        real = Batch(*_for_each(partial(draw, protocol.mixture, config.batch_size), rngs))
-        adversarial(players, [real], inputs, config)
+    def iterate(players: Players, _shown: list) -> Tensor:
+        real = Batch(*_for_each(partial(draw, mixture, config.batch_size), rngs))
+        ahead = {"d_optimizer": players.optimizers["d_optimizer"], "steps": protocol.unroll}
+        g_step = partial(unrolled_step, real=real, **ahead) if protocol.unroll else None
+        found = adversarial(players, [real], inputs, config, g_step=g_step)
         average_step(players.average, players.generator, EMA, players.iteration)
-        players.iteration = iteration
-        if iteration * CHECKS % protocol.iterations < CHECKS:
-            yield iteration, players
+        return torch.stack(found)
+
+    if torch.device(device).type == "cuda":
+        iterate = Replayed(iterate, rngs)
+    n = protocol.iterations
+    for check in (done for done in range(1, n + 1) if done * CHECKS % n < CHECKS):
+        with own_stream(rngs[0].device):
+            while players.iteration < check:
+                iterate(players, [])
+                players.iteration += 1
+        yield check, players
 
 
 @torch.no_grad()
@@ -117,13 +134,16 @@ def generated(protocol: Protocol, generator: nn.Module, seeds: tuple[int, ...]) 
         [torch.randn(MEASURED, protocol.latent_dim, generator=rng) for rng in rngs], dim=1
     )
     told = (torch.arange(MEASURED).remainder(n_modes).unsqueeze(1).expand(-1, len(seeds)),)
+    device = next(generator.parameters()).device
     generator.eval()
-    points = generator(z, *told * protocol.label)
+    points = generator(*(one.to(device) for one in (z, *told * protocol.label)))
     generator.train()
-    return points.transpose(0, 1)
+    return points.transpose(0, 1).cpu()
 
 
-def measure(protocol: Protocol, seeds: tuple[int, ...] = SEEDS, watched: int = 0) -> dict:
+def measure(
+    protocol: Protocol, seeds: tuple[int, ...] = SEEDS, watched: int = 0, device: str = "cpu"
+) -> dict:
     """Train and measure: what one row of the study keeps, plain enough for JSON.
 
     ``modes`` and ``near`` hold a list for each check, with a number for each seed; so does
@@ -132,7 +152,7 @@ def measure(protocol: Protocol, seeds: tuple[int, ...] = SEEDS, watched: int = 0
     """
     mixture, row = protocol.mixture, {"protocol": asdict(protocol), "seeds": list(seeds)}
     row |= {"iterations": [], "modes": [], "near": [], "points": []}
-    for iteration, players in training(protocol, seeds):
+    for iteration, players in training(protocol, seeds, device):
         points = generated(protocol, players.generator, seeds)
         row["iterations"].append(iteration)
         for name, values in _measures(points, mixture).items():

@@ -7,6 +7,7 @@ what one iteration does is another: see `labels_only` and `averaged_teacher`.
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from ganlib.families import build, evaluating
 from ganlib.models.augmentation import jitter, shift
 from ganlib.models.semi_supervised import EMA, few_labels
 from ganlib.precision import fast_float32_products
-from ganlib.steps import Batch, average_step
+from ganlib.steps import Batch, Replayed, average_step, own_stream
 from ganlib.training import Adam, epoch_seed, global_streams
 
 Change = Callable[[Tensor, torch.Generator], Tensor]
@@ -71,18 +72,26 @@ def train_recogniser(
     rates = config.d_lr or config.lr, (config.b1, config.b2)
     adam = Adam if device.type in ("cpu", "cuda") else torch.optim.Adam
     optimizer = adam(network.parameters(), *rates)
-    data, iteration = Batch(*(part.to(device) for part in data)), 0
+    data, count = Batch(*(part.to(device) for part in data)), SimpleNamespace(iteration=0)
     for number in range(1, config.n_epochs + 1):
         seed = epoch_seed(config.seed, number)
-        with global_streams(device, seed), fast_float32_products():
-            rng = torch.Generator(device).manual_seed(seed)
-            for labelled, (images, _) in few_labels(data, config, rng, change):
-                total = loss(network.train(), reader, labelled, images, rng)
-                optimizer.zero_grad()
-                total.backward()
-                optimizer.step()
-                average_step(reader, network, EMA, iteration)
-                iteration += 1
+        rng = torch.Generator(device).manual_seed(seed)
+
+        def iterate(count: SimpleNamespace, shown: list[Batch], rng=rng) -> Tensor:
+            labelled, (images, _) = shown
+            total = loss(network.train(), reader, labelled, images, rng)
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+            average_step(reader, network, EMA, count.iteration)
+            return total.detach()
+
+        if device.type == "cuda":
+            iterate = Replayed(iterate, [rng])
+        with global_streams(device, seed), fast_float32_products(), own_stream(device):
+            for shown in few_labels(data, config, rng, change):
+                iterate(count, shown)
+                count.iteration += 1
                 if on_iteration is not None:
                     on_iteration()
         yield number, reader
