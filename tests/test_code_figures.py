@@ -20,7 +20,7 @@ LAST = codes.EPOCHS[-1]
 
 def measured(seed: int, term: str, scale: float, epoch: int) -> dict:
     """More error without the scale; with the term a continuous code explains slant."""
-    error = (0.1 if scale == 3.3 else 0.5) + 0.01 * seed + 0.2 / epoch
+    error = (0.1 if scale == codes.SCALE[0] else 0.5) + 0.01 * seed + 0.2 / epoch
     share = 0.6 if term != "never" else 0.1
     counts = np.full((10, 10), 1) + 90 * np.eye(10, dtype=int)
     explained = {name: [0.01 * seed, share - 0.1 * place] for place, name in enumerate(MEASURED)}
@@ -53,7 +53,7 @@ def test_every_seed_of_every_cell_is_a_dot(results):
     assert sorted(dots(errors)[0]) == pytest.approx(sorted(recipe))
     assert dots(shares)[0] == [0.6] * 5 and dots(shares)[2] == pytest.approx([0.1] * 5)
     labels = [label.get_text() for label in errors.get_yticklabels()]
-    assert labels[0] == "term after two epochs, scale 3.3" and len(labels) == 6
+    assert labels[0] == f"term {codes.TERM[0]}, scale {codes.SCALE[0]:g}" and len(labels) == 6
 
 
 def test_courses_have_a_line_a_seed_and_a_median(results):
@@ -66,8 +66,9 @@ def test_courses_have_a_line_a_seed_and_a_median(results):
 def test_the_factorial_has_a_line_for_each_change_below_its_heading(results):
     errors, shares = show.factorial(results).axes
     labels = [label.get_text() for label in errors.get_yticklabels()]
-    assert labels[0] == "scale 3.3 for 1" and labels[4] == "the term for none"
-    assert labels[5] == "term after two epochs, scale 3.3" and len(labels) == 2 + 3 + 4
+    assert labels[0] == f"scale {codes.SCALE[0]:g} for 1" and labels[4] == "the term for none"
+    assert labels[5] == f"term {codes.TERM[0]}, scale {codes.SCALE[0]:g}"
+    assert len(labels) == 2 + 3 + 4
     effects = codes.effects(results, ERROR, LAST)
     drawn = [line.get_xdata()[0] for line in errors.lines if line.get_marker() == "o"]
     assert drawn == pytest.approx([one.mean for one in effects.values()])

@@ -28,6 +28,7 @@ TAGS = {"parameters", "nbval-check-output", "nbval-ignore-output"}
 TAGS |= {f"{verb}-{what}" for verb in ("hide", "remove") for what in ("input", "output", "cell")}
 FOLDED = {"hide-cell", "hide-output"}
 WORDS = {"04_loss_analysis": 1900, "05_improvements": 2000}
+WORDS["unlabelled"] = 2800  # two subjects, and a bound derived
 WORDS["laboratory"] = 2900  # a third of them how the laboratory in the page is used
 CAPTION = re.compile(r"^\*\*(Figure|Table) (\d+\.\d+)\.\*\*", re.MULTILINE)
 ABSOLUTE_PATH = re.compile(r"(?<![\w.~/])/(?:home|tmp|root|work|opt|usr|var|mnt|Users|content)/\w")

@@ -89,7 +89,7 @@ def factorial(results: dict, measures: Sequence[Measure] = (ERROR, EXPLAINED)) -
     columns = [effects(results, measure, last_epoch(results)) for measure in measures]
     found: dict[str, Sequence] = {}
     for name in columns[0]:
-        change, _, held = name.partition(", ")  # "scale 3.3 for 1, term never"
+        change, _, held = name.partition(", ")  # "scale 6 for 1, term never"
         if change.startswith("term"):  # "term from the start for never, scale 1"
             change, held = "the term for none", f"{change.removesuffix(' for never')}, {held}"
         found.setdefault(change, ())

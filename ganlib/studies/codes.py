@@ -185,6 +185,10 @@ STUDY = Study(
     "codes",
     cells_of,
     named=lambda levels: f"term {levels['term']}, scale {levels['scale']:g}",
+    gallery={
+        f"scale {scale:g}": {f"term {term}": MODELS[term, scale] for term in TERM}
+        for scale in SCALE
+    },
     measures=(ERROR, AS_MATCHED, EXPLAINED, COVERAGE, replace(FRECHET, form="{:.2f}")),
     claims=CLAIMS,
     contrasts=CONTRASTS,
