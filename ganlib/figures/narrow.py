@@ -42,7 +42,7 @@ def restacked(figure: TwoFold) -> Figure:
 
     Panels that took title, labels or ticks from the edges of the grid get their own.
     """
-    copy: TwoFold = pickle.loads(pickle.dumps(figure))
+    copy: TwoFold = pickle.loads(pickle.dumps(figure))  # deepcopy loses what axes share
     panels = [place for place in copy.axes if place.get_subplotspec() is not None]
     grid = panels[0].get_gridspec()
     across = min(figure.across, grid.ncols)

@@ -28,6 +28,7 @@ class Cell:
 
     ``levels``: of the study's factors, and the ``seed``, as its result is filed. ``epochs``: when
     it is measured; the last ends the run. ``run``: what does that, if it is not `run_cell`.
+    ``sheet``: whether its last sheet of samples is kept beside the results.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Cell:
     config: TrainingConfig
     epochs: tuple[int, ...]
     run: Callable[..., dict] | None = None
+    sheet: bool = True
 
 
 # --- One cell ------------------------------------------------------------------------------------

@@ -68,7 +68,8 @@ def cells_of(seed: int) -> list[Cell]:
             settings = family(gan).settings | {"n_epochs": EPOCHS[-1], "n_labels": n, "seed": seed}
             levels = {"method": method, "n_labels": n, "seed": seed}
             config = TrainingConfig(model=gan, loss="bce", **settings)
-            found.append(Cell(f"{method}-{n}-seed{seed}", levels, config, EPOCHS, run_cell))
+            name = f"{method}-{n}-seed{seed}"
+            found.append(Cell(name, levels, config, EPOCHS, run_cell, sheet=False))
     return found
 
 

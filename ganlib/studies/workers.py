@@ -35,7 +35,7 @@ class Outcome(NamedTuple):
 
     name: str
     found: dict | None = None
-    sheet: bytes = b""  # its last sheet of samples, a PNG; empty where it draws none
+    sheet: bytes = b""  # its last sheet of samples, a PNG; empty where none is kept
     error: str = ""  # one line
 
 
@@ -62,7 +62,7 @@ def attempt(
     try:
         found = (cell.run or engine.run_cell)(cell, workspace, reference(), device, on_epoch)
         sheet = workspace / cell.name / "samples" / f"epoch_{cell.epochs[-1]:04d}.png"
-        return Outcome(cell.name, found, sheet.read_bytes() if sheet.exists() else b"")
+        return Outcome(cell.name, found, sheet.read_bytes() if cell.sheet else b"")
     except Exception as error:
         return failure(cell.name, error)
 
