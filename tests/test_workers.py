@@ -38,6 +38,7 @@ def small_cell(seed: int, does: str = "", n_epochs: int = 2):
         does: str
         n_epochs: int
         run = None  # as the engine runs any cell
+        sheet = True
 
         @property
         def name(self) -> str:
