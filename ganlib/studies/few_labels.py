@@ -47,8 +47,8 @@ GANS = "sgan", "matching-affine"  # Odena's as it was published; the better prot
 METHODS = ("svm", "labels", "labels-affine", "teacher-affine", *GANS)
 MORE_AT = 100
 MORE = ("labels-shifts", "teacher", "sgan-shifts", "sgan-affine", "matching", "matching-shifts")
-# So many epochs of its own for one of the GANs': with labels alone as many, which is all that it
-# gains from; the teacher as many as take no longer, on a GPU (on one core of a CPU, 2.4 would).
+# So many epochs of its own for one of the GANs': with labels alone as many iterations; the teacher
+# as many epochs as take no longer, on a GPU (on one core of a CPU it would be 2.4).
 PACE = {"labels": 1.0, "teacher": 1.6}
 # What GANs are compared with: the same network, labels and changes of images, without the GAN.
 WITHOUT = {"sgan": "labels", "matching-affine": "labels-affine"}

@@ -151,25 +151,6 @@ def label_alone(results: dict) -> dict[str, Change]:
     return found
 
 
-def steps(results: dict, measure: Measure, epoch: int) -> dict[str, Estimate]:
-    """From the paper's GAN to its CGAN, and each change of that alone; then the other's D."""
-    found, gan = {}, {"conditioning": "none", "loss": "bce", "discriminator": "own"}
-    label, mse = {"conditioning": "label"}, {"loss": "mse"}
-    for eps in BN_EPS:
-        for words, change in (
-            ("the whole step: label, its D, MSE", label | mse),
-            ("the label and its D", label),
-            ("MSE alone", mse),
-        ):
-            before = gan | {"bn_eps": eps}
-            found[f"{words}; eps {eps:g}"] = Change(before, before | change)
-    for words, change in (("GAN", {}), ("CGAN", label | mse)):
-        before = gan | {"bn_eps": BN_EPS[0]} | change
-        name = f"{words} with the other's D; eps {BN_EPS[0]:g}"
-        found[name] = Change(before, before | {"discriminator": "swapped"})
-    return _of(results, found, measure, epoch)
-
-
 # --- What the claims are judged by ---------------------------------------------------------------
 
 ASIDE = "~"  # an effect whose name begins with it is shown, and has no vote

@@ -54,7 +54,7 @@ def look_ahead(
     """D's weights by name after ``steps`` more `discriminator_step`, as functions of ``fake``.
 
     By D's own Adam from where it stands, as in the authors' public notebook: these are the steps
-    that D would make. Plain descent at Adam's learning rate would hardly move it.
+    that D would make.
     """
     own, (group,) = dict(discriminator.named_parameters()), optimizer.param_groups
     sizes, (b1, b2) = [weight.numel() for weight in own.values()], group["betas"]
