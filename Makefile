@@ -81,6 +81,7 @@ record: $(READY)
 	$(BIN)/python -m ganlib experiment codes --seeds 5
 	$(BIN)/python -m ganlib experiment few-labels --seeds 5
 	$(BIN)/python -m ganlib experiment rounding
+	$(BIN)/python -m ganlib experiment ones
 	$(BIN)/python -c 'from ganlib.studies import collapse; collapse.record()'
 
 bench: $(READY)

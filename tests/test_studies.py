@@ -23,7 +23,7 @@ from ganlib.studies.study import Study
 
 every_study = pytest.mark.parametrize("name", STUDIES)
 # Of these, results come with the first recording after them.
-LATER = "rounding", "codes", "few-labels"
+LATER = "rounding", "codes", "few-labels", "ones"
 SHIPPED = [name for name in STUDIES if name not in LATER or STUDIES[name].path.exists()]
 every_shipped_study = pytest.mark.parametrize("name", SHIPPED)
 

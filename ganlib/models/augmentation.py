@@ -9,11 +9,11 @@ from torch import Tensor
 MOST_SHIFT = 2  # pixels
 
 
-def shift(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Each image (N, C, H, W) moved by up to MOST_SHIFT whole pixels each way; -1 enters."""
+def shift(images: Tensor, rng: torch.Generator, most: int = MOST_SHIFT) -> Tensor:
+    """Each image (N, C, H, W) moved by up to ``most`` whole pixels each way; -1 enters."""
     n, _, height, width = images.shape
-    padded = F.pad(images, (MOST_SHIFT,) * 4, value=-1.0)
-    down, right = torch.randint(2 * MOST_SHIFT + 1, (2, n, 1), generator=rng, device=rng.device)
+    padded = F.pad(images, (most,) * 4, value=-1.0)
+    down, right = torch.randint(2 * most + 1, (2, n, 1), generator=rng, device=rng.device)
     rows = torch.arange(height, device=rng.device) + down
     columns = torch.arange(width, device=rng.device) + right
     each = torch.arange(n, device=rng.device)[:, None, None]

@@ -3,7 +3,7 @@
 A new one is a file beside this with its `Study`, and a line here.
 """
 
-from ganlib.studies import codes, few_labels, improvements, length, paper, rounding
+from ganlib.studies import codes, few_labels, improvements, length, ones, paper, rounding
 from ganlib.studies.study import Study
 
 STUDIES: dict[str, Study] = {
@@ -15,5 +15,6 @@ STUDIES: dict[str, Study] = {
         codes.STUDY,
         few_labels.STUDY,
         rounding.STUDY,
+        ones.STUDY,
     )
 }
