@@ -87,7 +87,7 @@ def test_a_long_run_is_its_cell_with_another_seed():
 
 def test_improvements_differ_in_model_and_seed_alone():
     grid = improvements.STUDY.cells(2)
-    assert len(grid) == 2 * 7 and all(family(cell.config.model).conditional for cell in grid)
+    assert len(grid) == 2 * 10 and all(family(cell.config.model).conditional for cell in grid)
     for cell in grid:
         changes = cell.levels | {"n_epochs": 10, "ema": 0.999}
         assert cell.config == replace(TrainingConfig(loss="bce"), **changes)

@@ -51,12 +51,19 @@ MODELS = {
     ("convolutional", "input"): "c-dcgan",
     ("convolutional", "CBN"): "cbn-dcgan",
 }
-# Beside the four, each with one thing changed: the C-DCGAN with PyTorch's own start; the CBN-DCGAN
-# with the label projected in D; and that with spectral normalisation in D in place of dropout.
+# Beside the four: the C-DCGAN with PyTorch's own start, and as it is usually built; the CBN-DCGAN
+# with the label projected in D, and that with spectral normalisation in D in place of dropout, with
+# both, and with neither.
 LARGER_START = "c-dcgan-larger-start"
+STANDARD = "c-dcgan-standard"
 PROJECTION = "cbn-dcgan-projection"
 SPECTRAL = "cbn-dcgan-spectral"
-ALL_MODELS = (*MODELS.values(), LARGER_START, PROJECTION, SPECTRAL)
+BOTH_REINS = "cbn-dcgan-spectral-dropout"
+NO_REIN = "cbn-dcgan-plain-d"
+ALL_MODELS = (
+    *MODELS.values(),
+    *(LARGER_START, PROJECTION, SPECTRAL, BOTH_REINS, NO_REIN, STANDARD),
+)
 
 
 def cells_of(seed: int) -> list[Cell]:
@@ -98,6 +105,9 @@ CHANGES = {
     "PyTorch's start (c-dcgan)": _change("c-dcgan", LARGER_START),
     "projection (cbn-dcgan)": _change("cbn-dcgan", PROJECTION),
     "spectral norm for dropout (projection)": _change(PROJECTION, SPECTRAL),
+    "spectral norm beside dropout (projection)": _change(PROJECTION, BOTH_REINS),
+    "no dropout (projection)": _change(PROJECTION, NO_REIN),
+    "the standard recipe (c-dcgan)": _change("c-dcgan", STANDARD),
 }
 
 

@@ -4,6 +4,7 @@ Chapter 2's and 3's recorded runs are seed 0 of four of these cells and join the
 claims are is said in :mod:`ganlib.studies.paper`.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,23 +48,29 @@ def levels(run: dict) -> dict:
             "discriminator": "own"}  # fmt: skip
 
 
-def with_recorded(results: dict, _path: Path) -> dict:
-    """The results, cell by cell, the recorded run of a cell first.
+def as_result(name: str, epochs: Iterable[int]) -> dict:
+    """A recorded run as the engine keeps one's result, measured at ``epochs``, with its ``sheet``.
 
-    Raises RunError if a recorded run was not measured at their epochs.
+    Raises RunError if it was not measured at one of them.
     """
-    runs, protocol = [], results["protocol"]
+    run, last = find_run(name), max(epochs)
+    measured = run.metrics()
+    if missing := sorted({*epochs} - measured.keys()):
+        raise RunError(f"{name} was not measured at epoch {', '.join(map(str, missing))}")
+    means = {one: run.losses().epoch(one).tolist() for one in ("g_loss", "d_loss")}
+    found = {"name": name, "seed": run.config.seed, "seconds": run.made["seconds"]}
+    found |= {"metrics": {str(epoch): measured[epoch] for epoch in epochs}}
+    found |= {"losses": loss_ranges(run), "epoch_means": means}
+    return found | {"sheet": run.folder / "samples" / f"epoch_{last:04d}.png"}
+
+
+def with_recorded(results: dict, _path: Path) -> dict:
+    """The results, cell by cell, the recorded run of a cell first; see `as_result`."""
+    runs = []
     for cell in CELLS:
         if cell in RECIPES:
-            first = find_run(cell)
-            measured = {str(epoch): found for epoch, found in first.metrics().items()}
-            if missing := {str(epoch) for epoch in protocol["epochs"]} - measured.keys():
-                raise RunError(f"{cell} was not measured at epoch {', '.join(sorted(missing))}")
-            last = first.folder / "samples" / f"epoch_{protocol['n_epochs']:04d}.png"
-            means = {one: first.losses().epoch(one).tolist() for one in ("g_loss", "d_loss")}
-            recorded = {"name": cell, "cell": cell, "seed": first.config.seed, "sheet": last}
-            recorded |= {"metrics": measured, "losses": loss_ranges(first), "epoch_means": means}
-            runs.append(levels(recorded) | recorded | {"seconds": first.made["seconds"]})
+            first = as_result(cell, results["protocol"]["epochs"]) | {"cell": cell}
+            runs.append(levels(first) | first)
         runs += [run for run in results["runs"] if run["cell"] == cell]
     return results | {"runs": runs}
 

@@ -1,7 +1,7 @@
 """What do products in bfloat16, in place of float32, change in the digits?
 
-Three models, 25 epochs of each: the paper's two, as the study `paper` trains them, whose runs are
-the float32 side here too, and chapter 5's best. Nothing differs but the precision
+Three models, 25 epochs of each: the paper's two, as the study `paper` trains them, and chapter 5's
+best, as it is recorded. Those runs are the float32 side here too. Nothing differs but the precision
 (:mod:`ganlib.precision`). How much time it saves is not asked here: `make bench` measures that.
 """
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ganlib.configuration import TrainingConfig
-from ganlib.studies import improvements, paper
+from ganlib.studies import improvements, length, paper
 from ganlib.studies.analysis import Change, Estimate, effect, last_epoch, select
 from ganlib.studies.engine import Cell, read_results
 from ganlib.studies.measures import (
@@ -25,9 +25,10 @@ from ganlib.studies.measures import (
     SPECKS,
     Measure,
 )
+from ganlib.studies.recording import RECIPES
 from ganlib.studies.study import Study
 
-EPOCHS = paper.EPOCHS
+EPOCHS = (1, 2, 5, 10, 25)  # measured, as of recorded runs; the last ends the run
 SEEDS = 3  # of each cell, before `told_apart` says anything
 PRECISIONS = ("float32", "bfloat16")
 # The cells of the study `paper` that are these models in float32.
@@ -37,9 +38,7 @@ SHIPPED = {
 }
 CONFIGS: dict[str, TrainingConfig] = {
     **{model: cell.config for model, cell in SHIPPED.items()},
-    improvements.SPECTRAL: TrainingConfig(
-        model=improvements.SPECTRAL, loss="bce", ema=improvements.EMA, n_epochs=EPOCHS[-1]
-    ),
+    improvements.SPECTRAL: RECIPES[improvements.SPECTRAL],
 }
 COMPARED = (
     *(DISTANCE, POINTS, COVERAGE, RECALL, PRECISION),
@@ -48,7 +47,7 @@ COMPARED = (
 
 
 def cells_of(seed: int) -> list[Cell]:
-    """What is trained: each model in each precision, but for what `paper` has trained."""
+    """What is trained: each model in each precision, but for what is there already."""
     return [
         Cell(
             f"{model}-{precision}-seed{seed}",
@@ -58,14 +57,15 @@ def cells_of(seed: int) -> list[Cell]:
         )
         for model, config in CONFIGS.items()
         for precision in PRECISIONS
-        if precision != "float32" or model not in SHIPPED
+        if precision != "float32" or not (model in SHIPPED or seed == RECIPES[model].seed)
     ]
 
 
 def with_shipped(results: dict, path: Path) -> dict:
-    """The results with the float32 runs of the study `paper`, and all six cells.
+    """The results with the float32 runs that others made, and all six cells.
 
-    Raises RunError if the results of `paper`, in a file beside, are missing or damaged.
+    Raises RunError if the results of `paper`, in a file beside, are missing or damaged, or the
+    recorded run was not measured at EPOCHS.
     """
     beside = path.with_name(paper.STUDY.path.name)
     others, runs = read_results(beside, "python -m ganlib experiment paper"), []
@@ -73,7 +73,11 @@ def with_shipped(results: dict, path: Path) -> dict:
         levels = {name: level for name, level in cell.levels.items() if name != "seed"}
         for run in select(others, **levels):
             sheet = beside.with_suffix("") / f"{run['name']}.png"
-            runs.append(run | {"model": model, "precision": "float32", "sheet": sheet})
+            measured = {str(epoch): run["metrics"][str(epoch)] for epoch in EPOCHS}
+            runs.append(run | {"model": model, "sheet": sheet, "metrics": measured})
+    best = improvements.SPECTRAL
+    runs.append(length.as_result(best, EPOCHS) | {"model": best})
+    runs = [run | {"precision": "float32"} for run in runs]
     pairs = [{"model": model, "precision": one} for model in CONFIGS for one in PRECISIONS]
     cells = {STUDY.named(levels): levels for levels in pairs}
     return results | {"runs": runs + results["runs"], "cells": cells}
@@ -120,8 +124,5 @@ STUDY = Study(
     cells_of,
     join=with_shipped,
     measures=(DISTANCE, COVERAGE, RECALL, PRECISION, SPECKS),
-    gallery={
-        precision: {model: f"{model}-{precision}" for model in CONFIGS if model not in SHIPPED}
-        for precision in PRECISIONS
-    },
+    gallery={"bfloat16": {model: f"{model}-bfloat16" for model in CONFIGS}},
 )
