@@ -4,30 +4,34 @@
 
 For the GAN, the CGAN and chapter 5's best model: milliseconds a step over a whole epoch of MNIST,
 all that an epoch does included, once as every step calls its kernels and once as
-`ganlib.steps.Replayed` has them launched as one. The better of two epochs of each.
+`ganlib.steps.Replayed` has them launched as one. The better of two epochs of each. And, replayed,
+the same for SEEDS seeds trained as one (`ganlib.together`), a seed's part of it.
 """
 
+import contextlib
 import sys
 import time
 
 import torch
 
-from ganlib import data, training
+from ganlib import Refused, data, training
 from ganlib.configuration import TrainingConfig
 from ganlib.steps import Batch, Replayed
-from ganlib.training import start, train_epoch
+from ganlib.together import start_together
+from ganlib.training import Players, start, train_epoch
 
 CONFIGS = {
     "gan": {"model": "gan", "loss": "bce"},
     "cgan": {"model": "cgan", "loss": "mse"},
     "cbn-dcgan-spectral": {"model": "cbn-dcgan-spectral", "loss": "bce", "ema": 0.999},
 }
+SEEDS = 8
 WAYS = {"called": lambda iterate, rngs: iterate, "replayed": Replayed}
 
 
-def milliseconds(config: TrainingConfig, shown: Batch, turns: int = 2) -> float:
+def milliseconds(players: Players, config: TrainingConfig, shown: Batch, turns: int = 2) -> float:
     """Of one step, on average over an epoch."""
-    players, rng = start(config), torch.Generator("cuda").manual_seed(0)
+    rng = torch.Generator("cuda").manual_seed(0)
     train_epoch(players, Batch(*(part[:640] for part in shown)), config, rng)
     seconds = []
     for _ in range(turns):
@@ -51,8 +55,11 @@ def main() -> int:
             found = {}
             for way, replayed in WAYS.items():
                 training.Replayed = replayed
-                found[way] = milliseconds(config, shown)
+                found[way] = milliseconds(start(config), config, shown)
             ratio = found["called"] / found["replayed"]
+            with contextlib.suppress(Refused):
+                together = milliseconds(start_together(config, range(SEEDS)), config, shown)
+                found[f"{SEEDS} seeds as one, each"] = together / SEEDS
             told = ", ".join(f"{way} {value:.2f}" for way, value in found.items())
             print(f"{name} in {precision}: {told}, ratio {ratio:.1f}", flush=True)
     return 0

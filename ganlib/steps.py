@@ -41,13 +41,14 @@ def generator_step(
     one too, improves the estimate of every weight's largest singular value a little.
 
     ``z``: (N, latent_dim). ``labels``: ``()`` for a GAN, ``(labels,)`` for a CGAN. Returns the
-    images that G made, detached (N, C, H, W), and the loss, a detached scalar.
+    images that G made, detached (N, C, H, W), and the loss, a detached scalar, or one for each of
+    several networks trained as one (:mod:`ganlib.together`).
     """
     fake = generator(z, *labels)
     g_loss = loss.generator(discriminator(fake, *labels))
     optimizer.zero_grad()
     # `inputs` stops at G's weights: the error flows through D, but D's own gradients are not made.
-    g_loss.backward(inputs=list(generator.parameters()))
+    g_loss.sum().backward(inputs=list(generator.parameters()))
     optimizer.step()
     return fake.detach(), g_loss.detach()
 
@@ -72,7 +73,7 @@ def discriminator_step(
     real_scores, fake_scores = scores.split([len(real), len(fake)])
     real_loss, fake_loss = loss.real(real_scores), loss.fake(fake_scores)
     optimizer.zero_grad()
-    discriminator_loss(real_loss, fake_loss).backward()
+    discriminator_loss(real_loss, fake_loss).sum().backward()
     optimizer.step()
     return real_loss.detach(), fake_loss.detach(), scores.detach()
 
@@ -131,16 +132,19 @@ def adversarial(
     config: TrainingConfig,
     d_step: Callable | None = None,
     g_step: Callable | None = None,
+    loss: Loss | None = None,
 ) -> tuple[Tensor, ...]:
     """G once, then D once on each of the batches ``shown``; a scalar for each of LOGGED.
 
     ``inputs(n)``: what G is called with to make n images: noise, and for a CGAN labels, which D
     hears too. Each batch has as many fakes as real images; the first fakes are those that G learned
     from. After several D steps, the last is logged: it is the state that G meets next. ``d_step``
-    and ``g_step``: others than `discriminator_step` and `generator_step`, of their forms.
+    and ``g_step``: others than `discriminator_step` and `generator_step`, of their forms;
+    ``loss``: another than the configuration's.
     """
     d_step, g_step = d_step or discriminator_step, g_step or generator_step
-    loss, generator, discriminator = LOSSES[config.loss], players.generator, players.discriminator
+    loss = loss or LOSSES[config.loss]
+    generator, discriminator = players.generator, players.discriminator
     for number, (images, labels) in enumerate(shown):
         z, *wanted = inputs(len(images))
         wanted = tuple(wanted)
@@ -155,7 +159,7 @@ def adversarial(
         real_loss, fake_loss, scores = d_step(
             discriminator, d_optimizer, loss, images, fake, known, wanted
         )
-    d_real, d_fake = probability(scores).view(2, -1).mean(dim=1)
+    d_real, d_fake = probability(scores).unflatten(0, (2, -1)).mean(dim=1).squeeze(-1)
     return g_loss, discriminator_loss(real_loss, fake_loss), real_loss, fake_loss, d_real, d_fake
 
 

@@ -5,7 +5,7 @@ loop is a generator function: it yields after every epoch, so that a caller can 
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -93,6 +93,7 @@ class Players:
     optimizers: dict[str, torch.optim.Adam]
     average: nn.Module | None = None  # of G's weights over the iterations, if configured
     scale: LossScale | None = None  # of the losses, in float16
+    rngs: Sequence[torch.Generator] = ()  # random streams of its own, beside the epoch's
     epoch: int = 0  # epochs finished
     iteration: int = 0  # iterations finished
 
@@ -213,7 +214,7 @@ def _check_finite(players: Players, losses: Tensor, number: int) -> None:
 
     All that a run keeps is looked at, for the last iteration can ruin weights unseen by any loss.
     """
-    finite = losses.isfinite().all(dim=1)
+    finite = losses.flatten(1).isfinite().all(dim=1)
     kept = []
     for part in players.parts().values():
         states = part.state.values() if hasattr(part, "state") else [part.state_dict()]
@@ -254,7 +255,7 @@ def train_epoch(
         return found
 
     if rng.device.type == "cuda":
-        iterate = Replayed(iterate, [rng])
+        iterate = Replayed(iterate, [rng, *players.rngs])
     log = []
     with own_stream(rng.device):
         for shown in kind.batches(data, config, rng):

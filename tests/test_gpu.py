@@ -4,6 +4,7 @@ Skipped where there is none. It needs nothing else of the tests' own:
 python -m pytest --noconftest tests/test_gpu.py
 """
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -15,6 +16,7 @@ from ganlib.families import MODELS, family
 from ganlib.models.semi_supervised import realness
 from ganlib.steps import Batch, Replayed, own_stream
 from ganlib.studies import modes, recognisers
+from ganlib.together import start_together
 from ganlib.training import start, train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
@@ -135,3 +137,21 @@ def test_many_gans_on_points_too(changes, monkeypatch):
     found = measure()
     monkeypatch.setattr(modes, "Replayed", as_they_are)
     assert found["points"] == measure()["points"]
+
+
+@pytest.mark.parametrize("model", ["gan", "cgan-small-d"])
+def test_seeds_as_one_are_replayed_and_each_is_trained_as_it_would_be_alone(model, monkeypatch):
+    config, seeds, made = TrainingConfig(model=model, n_epochs=1, device="cuda"), (3, 5), []
+
+    def seen(iterate, rngs):
+        made.append(Replayed(iterate, rngs))
+        return made[-1]
+
+    monkeypatch.setattr(training, "Replayed", seen)
+    images, labels = some_images()
+    (together,) = train(start_together(config, seeds), images, labels, config)
+    assert made[0].graph is not None
+    for place, seed in enumerate(seeds):
+        own = replace(config, seed=seed)
+        (alone,) = train(start(own), images, labels, own)
+        torch.testing.assert_close(together.losses[..., place], alone.losses, rtol=2e-3, atol=5e-4)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ganlib.judge.mixtures import by_chance, draw, grid, modes_and_near, points_by_mode, ring
-from ganlib.models.points import Many, Maxout, PointDiscriminator, PointGenerator
+from ganlib.models.points import Maxout, PointDiscriminator, PointGenerator
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -99,32 +99,3 @@ def test_a_label_changes_what_is_made_and_how_it_is_judged():
     z, one, other = torch.randn(4, 2), torch.zeros(4).long(), torch.full((4,), 5)
     assert not maker(z, one).allclose(maker(z, other))
     assert not judge(z, one).allclose(judge(z, other))
-
-
-# --- Many as one ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_many_networks_give_what_each_gives(training):
-    torch.manual_seed(0)
-    networks = [PointGenerator(3, (16, 16), bn_eps=1e-4) for _ in range(3)]
-    together = Many(networks).train(training)
-    z = torch.randn(20, 3, 3)
-    for _ in range(2):  # running statistics move along
-        found = together(z)
-        alone = [network.train(training)(z[:, one]) for one, network in enumerate(networks)]
-        assert found.allclose(torch.stack(alone, dim=1), atol=1e-6)
-    means = dict(networks[1].named_buffers())["layers.1.running_mean"]
-    assert dict(together.named_buffers())["layers/1/running_mean"][1].allclose(means, atol=1e-6)
-    assert (means != 0).any() == training
-
-
-def test_all_weights_are_learned_and_are_apart_from_the_first_networks():
-    torch.manual_seed(0)
-    networks = [PointDiscriminator((8,), pieces=3) for _ in range(2)]
-    together = Many(networks)
-    count = sum(p.numel() for p in together.parameters())
-    assert count == 2 * sum(p.numel() for p in networks[0].parameters())
-    together(torch.randn(4, 2, 2)).sum().backward()
-    assert all(p.grad is not None for p in together.parameters())
-    assert all(p.grad is None for p in networks[0].parameters())

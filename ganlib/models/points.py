@@ -1,4 +1,4 @@
-"""Fully connected networks for points on a plane, and many of them trained as one.
+"""Fully connected networks for points on a plane.
 
 They take the place of the GAN's networks (:mod:`ganlib.families`): step, losses and loop are the
 book's, unchanged, since none of these asks how many numbers a sample has. What speaks of images in
@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
 
 LABEL = 10  # numbers that a label becomes, as in the CGAN
 
@@ -87,34 +86,3 @@ class PointDiscriminator(nn.Module):
         seen = torch.cat([points, *map(self.embedding, modes)], 1) if modes else points
         scores = self.layers(seen.reshape(len(seen) // self.pack, -1))
         return scores.expand(-1, self.pack).reshape(-1, 1)
-
-
-class Many(nn.Module):
-    """S equal networks with weights of their own, called as one: a batch for each, all at once.
-
-    What each would take, (N, ...), comes with a second dimension for the network, (N, S, ...), and
-    so does what it gives. So the steps of :mod:`ganlib.steps` train all S at the cost of few
-    calls. Weights of different networks never meet: each is trained as it would be alone, if the
-    loss is the sum over networks of each one's mean, S times the mean over all.
-    """
-
-    def __init__(self, networks: Sequence[nn.Module]):
-        super().__init__()
-        self._one = [networks[0]]  # in a list, so that its weights are not counted as ours
-        weights, statistics = stack_module_state(list(networks))
-        self._weights = {name: name.replace(".", "/") for name in weights}
-        self._statistics = {name: name.replace(".", "/") for name in statistics}
-        for name, stacked in weights.items():
-            self.register_parameter(self._weights[name], nn.Parameter(stacked.detach()))
-        for name, stacked in statistics.items():
-            self.register_buffer(self._statistics[name], stacked)
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        one = self._one[0].train(self.training)
-        own = {name: getattr(self, kept) for name, kept in self._weights.items()}
-        own |= {name: getattr(self, kept) for name, kept in self._statistics.items()}
-
-        def call(own: dict[str, Tensor], *inputs: Tensor) -> Tensor:
-            return functional_call(one, own, inputs)
-
-        return vmap(call, (0, *[1] * len(inputs)), out_dims=1)(own, *inputs).contiguous()

@@ -1,7 +1,7 @@
 """Points on a plane by many GANs at once: train all seeds of a protocol together, count the modes.
 
 Every seed is trained as it would be alone, by the book's own step, `steps.adversarial`, on networks
-that are stacked (:class:`ganlib.models.points.Many`): one call in place of ten.
+that are stacked (:class:`ganlib.together.Many`): one call in place of ten.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from ganlib.configuration import TrainingConfig
 from ganlib.judge.mixtures import Mixture, draw, grid, modes_and_near, ring
-from ganlib.models.points import Many, PointDiscriminator, PointGenerator
+from ganlib.models.points import PointDiscriminator, PointGenerator
 from ganlib.steps import Batch, Replayed, adversarial, average_step, own_stream
 from ganlib.studies.unrolled import unrolled_step
+from ganlib.together import Many
 from ganlib.training import Players, epoch_seed, start
 
 DATA = {"ring": ring(), "wide ring": ring(radius=2.0, sigma=0.02), "grid": grid()}
