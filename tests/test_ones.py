@@ -71,7 +71,8 @@ def results(tmp_path, **shares: tuple[float, ...]) -> dict:
             runs["own" if own else "baseline"].append(run)
     other = {"name": "gan", "cell": "gan", "seed": 0}
     for name, kept in (("endurance", [*runs["baseline"], other]), ("ones", runs["own"])):
-        stored = {"protocol": engine.protocol(ones.EPOCHS), "floor": {"coverage": 0.9}}
+        stored = {"protocol": engine.protocol(ones.EPOCHS)}
+        stored["floor"] = {"coverage": 0.9, "class_counts": [89, 11, *[0] * 8]}
         stored |= {"floor_by_count": {}, "runs": kept}
         (tmp_path / f"{name}.json").write_text(json.dumps(stored))
     return ones.STUDY.load(tmp_path / "ones.json")
@@ -82,6 +83,7 @@ def test_a_change_explains_ones_if_fewer_of_them_are_left(tmp_path):
     found = results(tmp_path, plain=base, varied=fewer, bold=base)
     assert [run["arm"] for run in found["runs"]][:3] == [ones.AS_THEY_ARE] * 3
     assert ones.answers(found) == {"varied": "for", "bold": "no difference"}
+    assert found["floor"][ones.ONES.key] == 0.11
     assert ones.effects(found)["varied"].mean == pytest.approx(-0.09)
     # Fewer, but not by what is worth naming; more.
     found = results(tmp_path, plain=base, varied=(0.18, 0.181, 0.182), bold=(0.41, 0.42, 0.43))

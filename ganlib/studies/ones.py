@@ -25,7 +25,7 @@ from ganlib.studies import engine, length
 from ganlib.studies.analysis import Change, Estimate, Vote, effect, last_epoch, read
 from ganlib.studies.engine import Cell, read_results
 from ganlib.studies.measures import COVERAGE, Measure
-from ganlib.studies.study import Study
+from ganlib.studies.study import Line, Study
 
 EPOCHS = (10, 25, 50, 75)  # measured; the last ends the run
 DIGIT = 1
@@ -81,15 +81,18 @@ def with_baseline(results: dict, path: Path) -> dict:
         if run.get("cell") == BASELINE
     ]
     cells = {AS_THEY_ARE: {"arm": AS_THEY_ARE}} | results["cells"]
-    return results | {"runs": runs + results["runs"], "cells": cells}
+    floor = results["floor"] | {ONES.key: _share_of(results["floor"])}
+    return results | {"runs": runs + results["runs"], "cells": cells, "floor": floor}
 
 
-def _share(run: dict, epoch: int) -> float | None:
-    counts = run["metrics"][str(epoch)]["class_counts"]
-    return counts[DIGIT] / sum(counts)
+def _share_of(measured: dict) -> float:
+    return measured["class_counts"][DIGIT] / sum(measured["class_counts"])
 
 
-ONES = Measure("ones", "share of ones", "{:.1%}", 0.05, of=_share)
+ONES = Measure(
+    *("ones", "share of ones", "{:.1%}", 0.05),
+    of=lambda run, epoch: _share_of(run["metrics"][str(epoch)]),
+)
 
 
 def effects(results: dict) -> dict[str, Estimate]:
@@ -115,4 +118,9 @@ STUDY = Study(
     cells_of,
     join=with_baseline,
     measures=(ONES, COVERAGE),
+    lines={
+        AS_THEY_ARE: Line({"arm": AS_THEY_ARE}, False, False),
+        "varied": Line({"arm": "varied"}, True, False),
+        "bold": Line({"arm": "bold"}, True, True),
+    },
 )
