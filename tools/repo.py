@@ -22,9 +22,9 @@ BADGE = (
     "(https://colab.research.google.com/github/{owner}/{name}/blob/main/book/{file})"
 )
 BY_HAND = (
-    "**In Colab.** This copy of the book has no address on GitHub yet. *File → Upload notebook* "
-    "takes `book/{file}`; then put `ganlib.zip` among its files (in the book's folder, "
-    "`git archive -o ganlib.zip HEAD` makes it), and the first cell installs it."
+    "**In Colab.** This book has no address on GitHub yet: upload `book/{file}` (*File → Upload "
+    "notebook*) and, among its files, `ganlib.zip`, which `git archive -o ganlib.zip HEAD` makes "
+    "in the book's folder."
 )
 
 
