@@ -28,7 +28,7 @@ class Many(nn.Module):
     What each would take, (N, ...), comes with a second dimension for the network, (N, S, ...), and
     so does what it gives. So the steps of :mod:`ganlib.steps` train all S at the cost of few
     calls. Weights of different networks never meet: each is trained as it would be alone, if the
-    loss is the sum over networks of each one's mean, S times the mean over all.
+    losses are those `of_each`.
     """
 
     def __init__(self, networks: Sequence[nn.Module]):

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from ganlib.configuration import TrainingConfig
 from ganlib.judge.mixtures import Mixture, draw, grid, modes_and_near, ring
+from ganlib.losses import LOSSES
 from ganlib.models.points import PointDiscriminator, PointGenerator
 from ganlib.steps import Batch, Replayed, adversarial, average_step, own_stream
 from ganlib.studies.unrolled import unrolled_step
-from ganlib.together import Many
+from ganlib.together import Many, of_each
 from ganlib.training import Players, epoch_seed, start
 
 DATA = {"ring": ring(), "wide ring": ring(radius=2.0, sigma=0.02), "grid": grid()}
@@ -75,13 +76,7 @@ def players_for(protocol: Protocol, seeds: tuple[int, ...], device: str = "cpu")
             for name, network in protocol.networks().items():
                 networks[name].append(network)
     together = {name: Many(all_of_them) for name, all_of_them in networks.items()}
-    players = start(protocol.config(ema=EMA, device=device), together)
-    for optimizer in players.optimizers.values():
-        for group in optimizer.param_groups:
-            # The loss is a mean over the seeds too, which makes gradients smaller by their number.
-            # Adam does not care, if what it adds to their size is made smaller likewise.
-            group["eps"] /= len(seeds)
-    return players
+    return start(protocol.config(ema=EMA, device=device), together)
 
 
 def _for_each(draw_one: Callable[[torch.Generator], tuple[Tensor, ...]], rngs) -> list[Tensor]:
@@ -94,7 +89,7 @@ def training(
     """Train all seeds; yields (iterations done, players) at each of CHECKS equal distances."""
     players, config = players_for(protocol, seeds, device), protocol.config()
     rngs = [torch.Generator(device).manual_seed(epoch_seed(seed, 1)) for seed in seeds]
-    mixture = protocol.mixture
+    mixture, loss = protocol.mixture, of_each(LOSSES[config.loss])
     mixture = mixture._replace(centres=mixture.centres.to(device))
 
     def made(rng: torch.Generator, n: int) -> tuple[Tensor, ...]:
@@ -111,7 +106,7 @@ def training(
         real = Batch(*_for_each(partial(draw, mixture, config.batch_size), rngs))
         ahead = {"d_optimizer": players.optimizers["d_optimizer"], "steps": protocol.unroll}
         g_step = partial(unrolled_step, real=real, **ahead) if protocol.unroll else None
-        found = adversarial(players, [real], inputs, config, g_step=g_step)
+        found = adversarial(players, [real], inputs, config, g_step=g_step, loss=loss)
         average_step(players.average, players.generator, EMA, players.iteration)
         return torch.stack(found)
 

@@ -81,7 +81,7 @@ def look_ahead(
         scores = functional_call(discriminator, apart(flat), (seen, *heard))
         of_real, of_fake = scores.split([len(real.images), len(fake)])
         d_loss = discriminator_loss(loss.real(of_real), loss.fake(of_fake))
-        (slope,) = torch.autograd.grad(d_loss, flat, create_graph=True)
+        (slope,) = torch.autograd.grad(d_loss.sum(), flat, create_graph=True)
         step = step + 1
         mean, square = mean.lerp(slope, 1 - b1), square.lerp(slope.square(), 1 - b2)
         size = (square / (1 - b2**step)).clamp(min=TINY).sqrt() + group["eps"]
