@@ -74,9 +74,11 @@ def start_together(config: TrainingConfig, seeds: Sequence[int]) -> Players:
     ``config.seed`` decides dropout alone, which is another for each. The log of an epoch has a
     number for each seed, (iterations, columns, S), and ``Many.one`` gives a seed's network.
 
-    Raises Refused if the model's step is not that of the paper's two, or a network has spectral
-    normalisation, which PyTorch cannot stack.
+    Raises Refused if there is no seed, if the model's step is not that of the paper's two, or if a
+    network has spectral normalisation, which PyTorch cannot stack.
     """
+    if not seeds:
+        raise Refused("there are no seeds: give at least one")
     kind = family(config.model)
     if kind.step is not adversarial:
         raise Refused(f"{config.model} has a step of its own: train its seeds one by one")

@@ -107,3 +107,8 @@ def test_seeds_of_every_pair_are_trained_together_or_refused(model, digits):
 def test_what_cannot_be_stacked_is_refused(model, why):
     with pytest.raises(Refused, match=f"{model} has {why}"):
         start_together(tiny_config(model, img_size=16), SEEDS)
+
+
+def test_no_seeds_are_refused():
+    with pytest.raises(Refused, match="at least one"):
+        start_together(tiny_config("gan"), ())
