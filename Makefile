@@ -76,8 +76,8 @@ repo: $(READY)
 record: $(READY)
 	$(BIN)/python -m ganlib record
 	$(BIN)/python -m ganlib experiment paper
-	$(BIN)/python -m ganlib experiment length
-	$(BIN)/python -m ganlib experiment improvements
+	$(BIN)/python -m ganlib experiment length --seeds 4
+	$(BIN)/python -m ganlib experiment improvements --seeds 4
 	$(BIN)/python -m ganlib experiment codes --seeds 5
 	$(BIN)/python -m ganlib experiment few-labels --seeds 5
 	$(BIN)/python -m ganlib experiment rounding

@@ -70,7 +70,7 @@ def test_a_cell_of_the_paper_is_table_1_but_for_its_levels():
 
 
 def test_a_long_run_is_its_cell_with_another_seed():
-    asked = length.STUDY.cells(3)
+    asked = length.STUDY.cells(4)
     for run in asked:
         cell, seed = run.levels["cell"], run.levels["seed"]
         label, eps = cell.startswith("cgan"), 0.8 if "eps0.8" in cell else 1e-5
@@ -79,15 +79,15 @@ def test_a_long_run_is_its_cell_with_another_seed():
         assert run.config == wanted and run.epochs[-1] == 200  # Table 1, and the defaults
         if cell in recording.RECIPES:  # then the recorded run is seed 0
             assert seed > 0 and replace(run.config, seed=0) == recording.RECIPES[cell]
-    assert len(asked) == 3 * 6 - 4
+    assert len(asked) == 3 * 6 - 4 + 2  # four are recorded, two have a fourth seed
     losses = {run.levels["cell"]: run.config.loss for run in asked}
     assert losses["gan-mse"] == losses["cgan"] == "mse" and losses["cgan-bce"] == "bce"
     assert losses["cgan-linear-eps0.8"] == "least-squares"
 
 
 def test_improvements_differ_in_model_and_seed_alone():
-    grid = improvements.STUDY.cells(2)
-    assert len(grid) == 2 * 10 and all(family(cell.config.model).conditional for cell in grid)
+    grid = improvements.STUDY.cells(4)
+    assert len(grid) == 3 * 10 + 4 and all(family(cell.config.model).conditional for cell in grid)
     for cell in grid:
         changes = cell.levels | {"n_epochs": 10, "ema": 0.999}
         assert cell.config == replace(TrainingConfig(loss="bce"), **changes)

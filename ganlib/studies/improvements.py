@@ -3,6 +3,10 @@
 Two factors make four cells: layers that are fully connected or convolutional, and a label that
 enters G at its input or in its normalisations. All else is equal: Table 1, BCE, and an average of
 G's weights that draws the samples. A few variants have one thing changed each.
+
+All three runs of the C-DCGAN collapsed, and none of the CBN-DCGAN's. Three against three cannot
+pass Fisher's test (p = 0.10), whatever they show; four against four can (0.03). So the four cells
+have a fourth seed, and it is the last: that was settled before it was trained.
 """
 
 from dataclasses import replace
@@ -39,6 +43,7 @@ from ganlib.studies.measures import (
 from ganlib.studies.study import Contrast, Count, Line, Study
 
 EPOCHS = (1, 2, 5, 10)  # measured; the last ends the run
+SEEDS = 3  # of a variant; the four cells have one more
 EARLY = 5  # the epoch at which a claim about speed is judged
 EMA = 0.999  # of G's weights: a run's last thousand iterations, about an epoch, count most
 LAYERS = "fully connected", "convolutional"
@@ -67,7 +72,7 @@ ALL_MODELS = (
 
 
 def cells_of(seed: int) -> list[Cell]:
-    """The four cells and the variants."""
+    """The four cells, and with the first seeds the variants."""
     return [
         Cell(
             f"{model}-seed{seed}",
@@ -76,6 +81,7 @@ def cells_of(seed: int) -> list[Cell]:
             EPOCHS,
         )
         for model in ALL_MODELS
+        if seed < SEEDS or model in MODELS.values()
     ]
 
 

@@ -2,6 +2,10 @@
 
 Chapter 2's and 3's recorded runs are seed 0 of four of these cells and join the results. What the
 claims are is said in :mod:`ganlib.studies.paper`.
+
+With BCE all three GANs had collapsed by epoch 200, and none of three CGANs. Three against three
+cannot pass Fisher's test (p = 0.10), whatever they show; four against four can (0.03). So these two
+cells have a fourth seed, and it is the last: that was settled before it was trained.
 """
 
 from collections.abc import Iterable
@@ -17,6 +21,7 @@ from ganlib.studies.study import Study
 
 EPOCHS = SAMPLE_EPOCHS[1:]  # measured, as of the recorded runs; the last ends the run
 SEEDS = 3  # before a verdict is printed
+ONE_MORE = "gan", "cgan-bce"  # cells with a seed more; why, is said above
 FIRST = "gan"  # the cell that chapter 2 trains, and the only one of the first results
 # What each cell trains. Those with a recipe's name are its further seeds: the recorded run is
 # seed 0. The order is that of training, seed by seed.
@@ -35,7 +40,7 @@ def cells_of(seed: int) -> list[Cell]:
     return [
         Cell(f"{cell}-seed{seed}", {"cell": cell, "seed": seed}, replace(config, seed=seed), EPOCHS)
         for cell, config in CELLS.items()
-        if seed > 0 or cell not in RECIPES
+        if (seed > 0 or cell not in RECIPES) and (seed < SEEDS or cell in ONE_MORE)
     ]
 
 
