@@ -312,6 +312,9 @@ def test_time_is_counted_from_the_quicker_ones_epochs():
         run["metrics"] = {"5": {"coverage": 0.1, "frechet": 16.0, "classes": 10},
                           "25": {"coverage": 0.5, "frechet": 4.0, "classes": 10}}  # fmt: skip
     assert analysis.seconds_by_kind(results) == {"GAN": 100, "CGAN": 200}
+    more = [run | {"seconds": 7.0, "timed": False} for run in results["runs"]]  # at another time
+    together = results | {"runs": [*results["runs"], *more]}
+    assert analysis.seconds_by_kind(together) == {"GAN": 100, "CGAN": 200}
     change = [Change(NONE, LABEL)]
     found = effect(results, change, by_the_clock(COVERAGE), 10)
     assert found.mean == pytest.approx(0.1 - 0.2)

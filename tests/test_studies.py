@@ -93,6 +93,12 @@ def test_improvements_differ_in_model_and_seed_alone():
         assert cell.config == replace(TrainingConfig(loss="bce"), **changes)
 
 
+def test_seconds_are_of_the_runs_that_were_trained_together():
+    timed = {run["name"] for run in improvements.STUDY.load()["runs"] if run["timed"]}
+    models = improvements.MODELS.values()
+    assert timed == {f"{model}-seed{seed}" for model in models for seed in range(3)}
+
+
 # --- What ships ----------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from ganlib.figures.plotting import GREEN, GREY, INK, draw_grid, new_figure
 from ganlib.figures.tables import Table
 from ganlib.judge.classifier import load_classifier, read_digits
 from ganlib.sampling import SHEET, from_sheet
-from ganlib.studies.analysis import last_epoch, select, values
+from ganlib.studies.analysis import kind, last_epoch, seconds_by_kind, select, values
 from ganlib.studies.measures import (
     CLASSES,
     COVERAGE,
@@ -26,7 +26,6 @@ from ganlib.studies.measures import (
     FRECHET,
     PRECISION,
     RECALL,
-    SECONDS,
     Measure,
 )
 from ganlib.studies.study import Study
@@ -92,8 +91,8 @@ def courses(
 ) -> Figure:
     """Measures by epoch: the study's columns, a thin line for each run, a thick mean.
 
-    Dots are where it was measured. With ``minutes``, beside it the same by minutes of training; a
-    run's minutes are its epochs, each as long as its mean.
+    Dots are where it was measured. With ``minutes``, beside it the same by minutes of training, at
+    the median pace of the runs of its kind.
     """
     columns = [(*one, by) for one in study.columns.items() for by in (False, *[True] * minutes)]
     size = 9, 2.5 * len(measures) + 0.5
@@ -128,10 +127,11 @@ def _look(line) -> dict:
 def _draw_course(place: Axes, results: dict, runs: list, measure: Measure, line, minutes) -> None:
     """Every run at the epochs at which it was measured; the mean where all of them were."""
     known, look = {}, _look(line)
+    seconds = seconds_by_kind(results) if minutes else {}
     for run in runs:
         own = {e: measure(run, e) for e in results["protocol"]["epochs"]}
         own = {epoch: value for epoch, value in own.items() if value is not None}
-        pace = SECONDS(run, 0) / 60 if minutes else 1
+        pace = seconds[kind(run)] / 60 if minutes else 1
         place.plot([pace * epoch for epoch in own], [*own.values()], lw=0.7, alpha=0.6, **look)
         for epoch, value in own.items():
             known.setdefault(epoch, []).append((pace * epoch, value))
@@ -146,9 +146,9 @@ def long_courses(results: dict, cell: str, n_rows: int = 5) -> Figure:
     epochs = results["protocol"]["epochs"]
     figure, (top, bottom) = new_figure(9, 4.6, 2, max(len(measures), len(runs)))
     for place, measure in zip(top, measures):
-        for run, line in zip(runs, cycle(("-", "--", ":"))):
+        for run, line in zip(runs, cycle(("-", "--", ":", (0, (5, 1, 1, 1))))):
             course = [measure(run, epoch) for epoch in epochs]
-            place.plot(epochs, course, line, color=GREEN, label=f"seed {run['seed']}")
+            place.plot(epochs, course, ls=line, color=GREEN, label=f"seed {run['seed']}")
         place.axhline(results["floor"][measure.key], color=INK, lw=0.8, ls="-.", label="real")
         place.set(title=measure.title, xlabel="epoch", yscale="log" if measure.ratio else "linear")
         place.set_ylim(None if measure.ratio else 0)

@@ -216,12 +216,14 @@ def kind(run: dict) -> str:
 def seconds_by_kind(results: dict) -> dict[str, float]:
     """How long an epoch takes, of each kind of runs: the median of what was recorded.
 
-    Of the study's own runs alone; those that shared a processor hindered each other.
+    Of the study's own runs alone, and of those that were ``timed`` with the others; those that
+    shared a processor hindered each other.
     """
     known: dict[str, list[float]] = {}
     for run in results["runs"]:
-        if not run.get("replicate"):
-            known.setdefault(kind(run), []).append(seconds_an_epoch(run))
+        seconds = seconds_an_epoch(run)
+        if seconds is not None and not run.get("replicate"):
+            known.setdefault(kind(run), []).append(seconds)
     return {one: median(seconds) for one, seconds in known.items()}
 
 

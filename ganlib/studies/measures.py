@@ -133,8 +133,10 @@ def _points(run: dict, epoch: int) -> float | None:
     return None if share is None else 100 * share
 
 
-def seconds_an_epoch(run: dict, _epoch: int = 0) -> float:
-    """How long an epoch of a run took, on average."""
+def seconds_an_epoch(run: dict, _epoch: int = 0) -> float | None:
+    """How long an epoch of a run took, on average; None if it was not ``timed`` with the others."""
+    if not run.get("timed", True):
+        return None
     return run["seconds"] / len(run["epoch_means"]["g_loss"])
 
 
