@@ -111,8 +111,10 @@ CHANGES = {
     "PyTorch's start (c-dcgan)": _change("c-dcgan", LARGER_START),
     "projection (cbn-dcgan)": _change("cbn-dcgan", PROJECTION),
     "spectral norm for dropout (projection)": _change(PROJECTION, SPECTRAL),
-    "spectral norm beside dropout (projection)": _change(PROJECTION, BOTH_REINS),
+    "spectral norm (projection, dropout)": _change(PROJECTION, BOTH_REINS),
+    "spectral norm (projection, no dropout)": _change(NO_REIN, SPECTRAL),
     "no dropout (projection)": _change(PROJECTION, NO_REIN),
+    "no dropout (projection, spectral norm)": _change(BOTH_REINS, SPECTRAL),
     "the standard recipe (c-dcgan)": _change("c-dcgan", STANDARD),
 }
 
