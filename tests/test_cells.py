@@ -69,6 +69,7 @@ def test_long_runs_have_a_line_and_a_sheet_each(tmp_path):
     assert labels == ["seed 0", "seed 1", "real"]
     assert list(axes[0].lines[1].get_ydata()) == [0.7, 0.6]
     assert sum(bool(place.images) for place in axes) == 1
+    assert [place.axison for place in axes] == [True] * 6 + [False] * 2  # 4 measures, 2 sheets
 
 
 def test_the_table_of_cells_gives_mean_and_spread(results):

@@ -44,7 +44,7 @@ def named(paragraph: str, known: dict[str, list[str]]) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     ("begins", "may", "least"),
     [
-        ("**For it.**", {"holds", "holds in part"}, 5),
+        ("**For it.**", {"holds", "holds in part", "mixed"}, 5),
         ("**Against it.**", {"against in part", "does not hold", "can't be told", "mixed"}, 4),
     ],
 )

@@ -142,9 +142,11 @@ def _draw_course(place: Axes, results: dict, runs: list, measure: Measure, line,
 
 def long_courses(results: dict, cell: str, n_rows: int = 5) -> Figure:
     """A cell's seeds over 200 epochs: measures by epoch, and each seed's last samples below."""
-    runs, measures = select(results, cell=cell), (COVERAGE, CLASSES, FRECHET)
+    runs, measures = select(results, cell=cell), (COVERAGE, CLASSES, FRECHET, RECALL)
     epochs = results["protocol"]["epochs"]
-    figure, (top, bottom) = new_figure(9, 4.6, 2, max(len(measures), len(runs)))
+    figure, (top, bottom) = new_figure(9.6, 4.6, 2, max(len(measures), len(runs)))
+    for place in (*top[len(measures) :], *bottom[len(runs) :]):
+        place.axis("off")
     for place, measure in zip(top, measures):
         for run, line in zip(runs, cycle(("-", "--", ":", (0, (5, 1, 1, 1))))):
             course = [measure(run, epoch) for epoch in epochs]

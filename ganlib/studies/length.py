@@ -1,4 +1,4 @@
-"""The paper's own length: 200 epochs of the cells that its claims rest on, three seeds of each.
+"""The paper's own length: 200 epochs of the cells that its claims rest on, from 3 or 4 seeds.
 
 Chapter 2's and 3's recorded runs are seed 0 of four of these cells and join the results. What the
 claims are is said in :mod:`ganlib.studies.paper`.
