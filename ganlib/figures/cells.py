@@ -154,7 +154,7 @@ def long_courses(results: dict, cell: str, n_rows: int = 5) -> Figure:
         place.axhline(results["floor"][measure.key], color=INK, lw=0.8, ls="-.", label="real")
         place.set(title=measure.title, xlabel="epoch", yscale="log" if measure.ratio else "linear")
         place.set_ylim(None if measure.ratio else 0)
-    top[0].legend(frameon=False, fontsize=8)
+    top[len(measures) - 1].legend(frameon=False, fontsize=8, loc="lower right")
     for place, run in zip(bottom, runs):
         _draw_sheet(place, run["sheet"], n_rows)
         place.set_title(f"seed {run['seed']}, epoch {epochs[-1]}", fontsize=9)
