@@ -62,5 +62,5 @@ def test_its_prose_names_claims_on_the_side_of_their_verdicts(
 
 def test_in_short_there_are_no_brackets_of_evidence(entries):
     for row in verdicts.ledger_table(entries).rows:
-        assert len(row) == 4 and row[-1].endswith(".") and len(row[-1]) < 330
+        assert len(row) == 4 and row[-1].endswith(".") and len(row[-1]) < 400
     assert len(verdicts.evidence_table(entries).rows) == len(entries)

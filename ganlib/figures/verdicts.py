@@ -25,9 +25,18 @@ def ledger_table(entries: Sequence[Entry]) -> Table:
 
 
 def _in_short(entry: Entry) -> str:
-    """The evidence at the shortest length without its numbers; of several ways, their verdicts."""
-    words = next(iter(entry.ours.values()))
-    if entry.claim.ways:
+    """The evidence without its numbers: at the shortest length, or at each, if verdicts differ."""
+    told = {entry.verdicts[epoch] for epoch in entry.ours}
+    if len(told) == 1:
+        return _without_numbers(entry.claim, next(iter(entry.ours.values())))
+    return " ".join(
+        f"At {epoch}: {_without_numbers(entry.claim, words)}" for epoch, words in entry.ours.items()
+    )
+
+
+def _without_numbers(claim: Claim, words: str) -> str:
+    """Of several ways, their verdicts; else how many settings are read how."""
+    if claim.ways:
         verdicts = "|".join(VERDICTS)
         ways = re.findall(rf"(?:^|\. )([A-Z][\w ]+), ({verdicts}):", words)
         if len({verdict for _, verdict in ways}) == 1:
