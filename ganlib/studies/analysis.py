@@ -42,9 +42,10 @@ three. A claim has a reading for each setting, measure and way of looking at the
 are corrected for their number (Holm). A reading is FOR the claim, or AGAINST it, if it is
 significant at 5 % after that and the mean is at least the smallest effect worth naming; where the
 cells differ in how many of their runs collapsed, those counts, over all settings of the claim, have
-to differ significantly too (Fisher's exact test). Three against three never do: where nothing can
-be told, and all three runs of a cell collapsed and none of the other's, both may have a fourth, no
-fifth. NO DIFFERENCE: the whole interval is smaller than what is worth naming. All else is UNCLEAR.
+to differ significantly too (Fisher's exact test). Three against three never do: if all
+three runs of a cell collapsed and none of the other's, these cells, or all of the study's, may have
+a fourth, no fifth. NO DIFFERENCE: the whole interval is smaller than what is worth naming. All else
+is UNCLEAR.
 All readings for: HOLDS. Some for, none against: HOLDS IN PART. Both: MIXED. Some against, none for:
 AGAINST IN PART. All against: DOES NOT HOLD. Neither for nor against: CAN'T BE TOLD. Where ways
 of looking end in different verdicts, it DEPENDS ON THE RULE."""

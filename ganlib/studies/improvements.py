@@ -4,9 +4,8 @@ Two factors make four cells: layers that are fully connected or convolutional, a
 enters G at its input or in its normalisations. All else is equal: Table 1, BCE, and an average of
 G's weights that draws the samples. A few variants have one thing changed each.
 
-All three runs of the C-DCGAN collapsed, and none of the CBN-DCGAN's. Three against three cannot
-pass Fisher's test (p = 0.10), whatever they show; four against four can (0.03). So the four cells
-have a fourth seed, and it is the last: that was settled before it was trained.
+All three runs of the C-DCGAN had collapsed, and none of the CBN-DCGAN's: by `analysis.RULE` the
+four cells have a fourth seed. That it is the last was settled before it was trained.
 """
 
 from pathlib import Path

@@ -3,9 +3,8 @@
 Chapter 2's and 3's recorded runs are seed 0 of four of these cells and join the results. What the
 claims are is said in :mod:`ganlib.studies.paper`.
 
-With BCE all three GANs had collapsed by epoch 200, and none of three CGANs. Three against three
-cannot pass Fisher's test (p = 0.10), whatever they show; four against four can (0.03). So these two
-cells have a fourth seed, and it is the last: that was settled before it was trained.
+With BCE all three GANs had collapsed by epoch 200, and none of three CGANs: by `analysis.RULE`
+these two cells have a fourth seed. That it is the last was settled before it was trained.
 """
 
 from collections.abc import Iterable
